@@ -1,0 +1,131 @@
+import type { Env } from "../core/env.js";
+import type { ChangeHint, Store } from "../core/store.js";
+
+/** Hints are only hints: waiting callers look again at least this often. */
+const RECHECK_MS = 1000;
+
+/** When to give up waiting. */
+export interface WaitLimit {
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Lets many callers wait for changes of single instances over one subscription and one timer. */
+export class ChangeWaiter {
+  readonly #env: Env;
+  readonly #store: Store;
+  readonly #waiting = new Map<string, Set<Bell>>();
+  readonly #closed = new AbortController();
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(env: Env, store: Store) {
+    this.#env = env;
+    this.#store = store;
+  }
+
+  /**
+   * Runs `look` until it returns something, again after every hint about this instance.
+   *
+   * @returns undefined when the time ran out, the signal aborted, or the client was closed first.
+   */
+  async until<T>(instanceId: string, look: () => Promise<T | undefined>, limit: WaitLimit): Promise<T | undefined> {
+    const bell = new Bell();
+    const over = this.#ringAtLimit(bell, limit);
+    this.#listen(instanceId, bell);
+    try {
+      for (;;) {
+        // The bell is armed before looking: a change between the two must not be missed.
+        const rung = bell.arm();
+        const seen = await look();
+        if (seen !== undefined) return seen;
+        if (over.reached()) return undefined;
+        await rung;
+      }
+    } finally {
+      over.stop();
+      this.#forget(instanceId, bell);
+    }
+  }
+
+  close(): void {
+    this.#closed.abort();
+    this.#unsubscribe?.();
+    this.#ringAll();
+  }
+
+  /** Rings when the wait must end, and tells whether it has. */
+  #ringAtLimit(bell: Bell, { timeoutMs, signal }: WaitLimit): { reached(): boolean; stop(): void } {
+    let expired = false;
+    const stopped = new AbortController();
+    const onAbort = (): void => bell.ring();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (timeoutMs !== undefined) {
+      this.#env.spawn("wait timeout", async () => {
+        const start = this.#env.monotonicMs();
+        // Longer waits than a timer can hold are slept in pieces.
+        for (let leftMs = timeoutMs; leftMs > 0 && !stopped.signal.aborted; ) {
+          await this.#env.sleep(Math.min(leftMs, 60_000), stopped.signal);
+          leftMs = timeoutMs - (this.#env.monotonicMs() - start);
+        }
+        expired = true;
+        bell.ring();
+      });
+    }
+    return {
+      reached: () => expired || signal?.aborted === true || this.#closed.signal.aborted,
+      stop: () => {
+        stopped.abort();
+        signal?.removeEventListener("abort", onAbort);
+      },
+    };
+  }
+
+  #listen(instanceId: string, bell: Bell): void {
+    if (this.#unsubscribe === undefined) {
+      this.#unsubscribe = this.#store.subscribe((hint) => this.#onHint(hint));
+      this.#env.spawn("recheck of waiting callers", () => this.#recheck());
+    }
+    const bells = this.#waiting.get(instanceId);
+    if (bells === undefined) this.#waiting.set(instanceId, new Set([bell]));
+    else bells.add(bell);
+  }
+
+  #forget(instanceId: string, bell: Bell): void {
+    const bells = this.#waiting.get(instanceId);
+    bells?.delete(bell);
+    if (bells?.size === 0) this.#waiting.delete(instanceId);
+  }
+
+  async #recheck(): Promise<void> {
+    while (!this.#closed.signal.aborted) {
+      await this.#env.sleep(RECHECK_MS, this.#closed.signal);
+      this.#ringAll();
+    }
+  }
+
+  #onHint(hint: ChangeHint): void {
+    if (hint.from === "elsewhere") return this.#ringAll();
+    for (const instanceId of hint.instanceIds) {
+      for (const bell of this.#waiting.get(instanceId) ?? []) bell.ring();
+    }
+  }
+
+  #ringAll(): void {
+    for (const bells of this.#waiting.values()) for (const bell of bells) bell.ring();
+  }
+}
+
+/** Remembers a ring that came before anybody waited for it. */
+class Bell {
+  #ring: () => void = () => {};
+
+  arm(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#ring = resolve;
+    });
+  }
+
+  ring(): void {
+    this.#ring();
+  }
+}

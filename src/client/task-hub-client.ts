@@ -1,0 +1,658 @@
+import type { Command, CommandAnswer, StartAccepted, StartCommand } from "../core/command.js";
+import { type InputOption, type OrchestrationDefinition } from "../core/definition.js";
+import type { Env, Logger } from "../core/env.js";
+import {
+  EngineFaultError,
+  InstanceEndedError,
+  InstanceHeldError,
+  InstanceNotFoundError,
+  InvalidArgumentError,
+  InvalidStateError,
+  UnregisteredNameError,
+  WaitTimeoutError,
+} from "../core/errors.js";
+import { decodeChunk } from "../core/history-codec.js";
+import type { HistoryEvent } from "../core/history.js";
+import { parseInstanceId } from "../core/instance-id.js";
+import {
+  type EndedStatus,
+  type InstanceRecord,
+  type RuntimeStatus,
+  type Tags,
+  isEnded,
+  isLive,
+  runtimeStatusOf,
+} from "../core/instance.js";
+import { type PayloadCodec, encodeValue } from "../core/payload.js";
+import { type Retention, parseRetention, RETENTION_SETTING } from "../core/retention.js";
+import { type IfEnded, type IfLive, type StartPolicy, startPolicy } from "../core/start-policy.js";
+import type { ListFilter, Refusal, Store, WorkerInfo } from "../core/store.js";
+import { ChangeWaiter, type WaitLimit } from "./change-waiter.js";
+import { type OrchestrationHandle, resultOf } from "./orchestration-handle.js";
+import { PageTokens } from "./page-token.js";
+import { RefusalLog } from "./refusal-log.js";
+import { rewindCommand } from "./rewind.js";
+import { type ExecutionStatus, type OrchestrationStatus, executionStatusOf, statusOf } from "./status.js";
+
+/** The options of a start; see docs/starting.md for the two answers. */
+export interface StartNewOptions {
+  /** The caller-chosen ID. Left out: a generated one. */
+  readonly instanceId?: string;
+  /** What to do when the ID is held. Default `reject`. */
+  readonly ifLive?: IfLive;
+  /** What to do when the ID was used before and has ended. Default `start`. */
+  readonly ifEnded?: IfEnded;
+  /** A retried start with the same request ID gets the first one's answer, for 24 h. */
+  readonly requestId?: string;
+  /** Not before this time; the instance is Pending until then. */
+  readonly startAt?: Date;
+  readonly version?: string;
+  readonly tags?: Tags;
+  /** Accept a name that no live worker has registered: the instance waits, visibly. */
+  readonly allowUnregistered?: boolean;
+  /** Who asks, as shown with a refusal. Default: this process. */
+  readonly requester?: string;
+}
+
+/** The filters of a list; all that are given must hold. */
+export interface ListOptions {
+  readonly runtimeStatus?: readonly RuntimeStatus[];
+  readonly name?: string;
+  readonly createdTimeFrom?: Date;
+  readonly createdTimeTo?: Date;
+  readonly lastUpdatedFrom?: Date;
+  readonly lastUpdatedTo?: Date;
+  readonly instanceIdPrefix?: string;
+  readonly tags?: Tags;
+  /** Instances per page, 1 to 1000. Default 100. */
+  readonly top?: number;
+  /** From the page before. */
+  readonly continuationToken?: string;
+}
+
+export interface InstancePage {
+  readonly instances: readonly OrchestrationStatus[];
+  /** Absent on the last page. A page may be short, even empty, and have one. */
+  readonly continuationToken: string | undefined;
+}
+
+/** Which ended instances to purge. */
+export interface PurgeFilter {
+  readonly createdTimeFrom?: Date;
+  readonly createdTimeTo?: Date;
+  readonly name?: string;
+  readonly instanceIdPrefix?: string;
+  readonly tags?: Tags;
+  /** Default: every ended status. */
+  readonly runtimeStatus?: readonly EndedStatus[];
+  readonly recursive?: boolean;
+  /** Called after each batch with the number purged so far. */
+  readonly onProgress?: (instancesDeleted: number) => void;
+}
+
+export interface HistoryResult {
+  readonly status: OrchestrationStatus;
+  readonly execution: ExecutionStatus;
+  readonly events: readonly HistoryEvent[];
+}
+
+/** How a client is put together; a TaskHub does it. */
+export interface TaskHubClientParts {
+  readonly store: Store;
+  readonly env: Env;
+  readonly codec: PayloadCodec;
+  readonly logger: Logger;
+  /** Who this process is, as shown with refusals. */
+  readonly requester: string;
+}
+
+/** How many rows one page of a list examines at most. */
+const LIST_EXAMINES = 5000;
+
+/** Live workers' names may be this old before an unknown name is looked up again. */
+const WORKERS_FRESH_MS = 1000;
+
+/**
+ * Starts, queries and steers orchestrations of a task hub. Everything goes through the store, so a
+ * client works beside the engine's process as well as inside it.
+ */
+export class TaskHubClient {
+  readonly #store: Store;
+  readonly #env: Env;
+  readonly #codec: PayloadCodec;
+  readonly #requester: string;
+  readonly #waiter: ChangeWaiter;
+  readonly #refusals: RefusalLog;
+  readonly #tokens: PageTokens;
+  #workers: { readonly readAtMs: number; readonly list: readonly WorkerInfo[] } | undefined;
+
+  constructor({ store, env, codec, logger, requester }: TaskHubClientParts) {
+    this.#store = store;
+    this.#env = env;
+    this.#codec = codec;
+    this.#requester = requester;
+    this.#waiter = new ChangeWaiter(env, store);
+    this.#refusals = new RefusalLog(env, store, logger);
+    this.#tokens = new PageTokens(env, store);
+  }
+
+  get taskHub(): string {
+    return this.#store.taskHub;
+  }
+
+  /**
+   * Starts an orchestration, under the singleton rule of its ID: decided in one transaction, so that of
+   * any number of concurrent starts exactly one begins.
+   *
+   * @throws InstanceHeldError with the holder when `ifLive` or `ifEnded` refuses.
+   * @throws UnregisteredNameError when live workers exist and none has registered the name.
+   */
+  startNew<I, O>(
+    orchestrator: OrchestrationDefinition<I, O>,
+    options: StartNewOptions & InputOption<I>,
+  ): Promise<OrchestrationHandle<O>>;
+  startNew<O>(
+    orchestrator: OrchestrationDefinition<undefined, O> | OrchestrationDefinition<unknown, O>,
+    options?: StartNewOptions,
+  ): Promise<OrchestrationHandle<O>>;
+  startNew(
+    orchestrator: string,
+    options?: StartNewOptions & { readonly input?: unknown },
+  ): Promise<OrchestrationHandle>;
+  async startNew(
+    orchestrator: OrchestrationDefinition | string,
+    options: StartNewOptions & { readonly input?: unknown } = {},
+  ): Promise<OrchestrationHandle> {
+    const name = parseName(typeof orchestrator === "string" ? orchestrator : orchestrator.name);
+    const command = this.#startCommand(name, options);
+    if (options.allowUnregistered !== true) await this.#checkRegistered(name, typeof orchestrator !== "string");
+    const answer = await this.#execute(command);
+    if (answer.outcome === "refused") throw this.#refuse(command, answer, options.requester);
+    return this.#handle(command.instanceId, startAccepted(answer));
+  }
+
+  /** The status of an instance, or undefined where there is none. */
+  async getStatus(instanceId: string): Promise<OrchestrationStatus | undefined> {
+    const record = await this.#store.get(parseInstanceId(instanceId));
+    return record === undefined ? undefined : statusOf(record, this.#codec);
+  }
+
+  /** Instances in order of creation, a page at a time. */
+  async list(options: ListOptions = {}): Promise<InstancePage> {
+    const filter = listFilter(options);
+    const limit = parseTop(options.top);
+    const after =
+      options.continuationToken === undefined ? {} : { after: this.#tokens.read(options.continuationToken, filter) };
+    const page = await this.#store.list({ filter, limit, examine: LIST_EXAMINES, ...after });
+    return {
+      instances: page.records.map((record) => statusOf(record, this.#codec)),
+      continuationToken: page.next === undefined ? undefined : this.#tokens.make(page.next, filter),
+    };
+  }
+
+  /**
+   * Waits until the instance's first turn has committed, or it has ended.
+   *
+   * @throws WaitTimeoutError, InstanceNotFoundError
+   */
+  async waitForStart(instanceId: string, limit: WaitLimit = {}): Promise<OrchestrationStatus> {
+    return this.#wait(parseInstanceId(instanceId), limit, ({ instance }) => instance.status !== "Pending");
+  }
+
+  /**
+   * Waits until the instance has ended, whatever run of it that is.
+   *
+   * @throws WaitTimeoutError, InstanceNotFoundError
+   */
+  async waitForCompletion(instanceId: string, limit: WaitLimit = {}): Promise<OrchestrationStatus> {
+    return this.#wait(parseInstanceId(instanceId), limit, ({ instance }) => !isLive(instance.status));
+  }
+
+  /**
+   * Delivers an event to the instance's current run, across continue-as-new, in order of acceptance.
+   *
+   * @throws InstanceNotFoundError, InstanceEndedError
+   */
+  async raiseEvent(instanceId: string, eventName: string, data?: unknown): Promise<void> {
+    const input = encodeValue(this.#codec, data, `the data of event "${eventName}"`);
+    await this.#signal(`raise event "${eventName}" for`, {
+      kind: "raise",
+      ...this.#address(instanceId),
+      name: parseEventName(eventName),
+      ...(input === undefined ? {} : { input }),
+    });
+  }
+
+  /**
+   * Holds the instance: events and results are kept, its code sees nothing until it is resumed.
+   *
+   * @throws InstanceNotFoundError, InstanceEndedError
+   */
+  async suspend(instanceId: string, reason?: string): Promise<void> {
+    await this.#signal("suspend", { kind: "suspend", ...this.#address(instanceId), ...reasonOption(reason) });
+  }
+
+  /**
+   * Lets a suspended instance, or a parked one, go on.
+   *
+   * @throws InstanceNotFoundError, InstanceEndedError
+   */
+  async resume(instanceId: string, reason?: string): Promise<void> {
+    await this.#signal("resume", { kind: "resume", ...this.#address(instanceId), ...reasonOption(reason) });
+  }
+
+  /**
+   * Ends the instance now, whatever state it is in and whether or not a worker runs. Activities in
+   * flight are told through their AbortSignal. The reason becomes the output.
+   *
+   * @throws InstanceNotFoundError, InstanceEndedError
+   */
+  async terminate(instanceId: string, reason?: string, options: { readonly recursive?: boolean } = {}): Promise<void> {
+    const output = encodeValue(this.#codec, reason, "the reason");
+    await this.#signal("terminate", {
+      kind: "terminate",
+      ...this.#address(instanceId),
+      ...reasonOption(reason),
+      ...(output === undefined ? {} : { output }),
+      recurse: options.recursive ?? false,
+    });
+  }
+
+  /**
+   * Puts a failed instance back to before its failure: what had succeeded stands, what failed runs again.
+   *
+   * @throws InstanceNotFoundError, InvalidStateError when it has not failed.
+   */
+  async rewind(instanceId: string, reason?: string): Promise<void> {
+    const id = parseInstanceId(instanceId);
+    const stored = await this.#store.history(id);
+    if (stored === undefined) throw new InstanceNotFoundError(id);
+    if (stored.instance.status !== "Failed") {
+      throw new InvalidStateError(id, runtimeStatusOf(stored.instance), "rewind", "Failed");
+    }
+    const command = rewindCommand(stored, {
+      atMs: this.#env.now(),
+      executionId: this.#env.id(),
+      ...reasonOption(reason),
+    });
+    await this.#signal("rewind", command);
+  }
+
+  /**
+   * Starts an ended instance again with its name, input, version and tags; by default under a new ID,
+   * which also copies a live one.
+   *
+   * @throws InstanceNotFoundError, InstanceHeldError with the same ID while it is live.
+   */
+  async restart(instanceId: string, options: { readonly newInstanceId?: boolean } = {}): Promise<OrchestrationHandle> {
+    const id = parseInstanceId(instanceId);
+    const record = await this.#store.get(id);
+    if (record === undefined) throw new InstanceNotFoundError(id);
+    const { execution } = record;
+    const command: StartCommand = {
+      kind: "start",
+      instanceId: (options.newInstanceId ?? true) ? this.#env.id() : id,
+      atMs: this.#env.now(),
+      name: execution.name,
+      tags: execution.tags,
+      executionId: this.#env.id(),
+      policy: startPolicy(),
+      ...(execution.version === undefined ? {} : { version: execution.version }),
+      ...(execution.input === undefined ? {} : { input: execution.input }),
+    };
+    const answer = await this.#execute(command);
+    if (answer.outcome === "refused") throw this.#refuse(command, answer, undefined);
+    return this.#handle(command.instanceId, startAccepted(answer));
+  }
+
+  /**
+   * Deletes an ended instance with all its executions; with `recursive`, its ended children too.
+   *
+   * @returns how many instances were deleted: 0 where there is none.
+   * @throws InvalidStateError while it is live.
+   */
+  async purge(instanceId: string, options: { readonly recursive?: boolean } = {}): Promise<number> {
+    const id = parseInstanceId(instanceId);
+    const answer = await this.#execute({ kind: "purge", instanceId: id, atMs: this.#env.now() });
+    if (answer.outcome === "notFound") return 0;
+    if (answer.outcome === "invalidState") throw new InvalidStateError(id, answer.runtimeStatus, "purge", answer.needs);
+    if (answer.outcome !== "purged") throw unexpected(answer);
+    return options.recursive === true ? 1 + (await this.#purgeChildren(answer.children)) : 1;
+  }
+
+  /** Deletes ended instances that match, in batches. @returns how many were deleted. */
+  async purgeBy(filter: PurgeFilter = {}): Promise<number> {
+    const { recursive = false, onProgress, ...list } = filter;
+    const runtimeStatus = filter.runtimeStatus ?? ["Completed", "Failed", "Terminated", "Canceled"];
+    for (const status of runtimeStatus) {
+      if (!isEnded(status)) throw new InvalidArgumentError("runtimeStatus", `${String(status)} is not an ended status`);
+    }
+    let deleted = 0;
+    let continuationToken: string | undefined;
+    do {
+      const page: InstancePage = await this.list({
+        ...list,
+        runtimeStatus,
+        top: 500,
+        ...(continuationToken === undefined ? {} : { continuationToken }),
+      });
+      deleted += await this.#purgeBatch(
+        page.instances.map((status) => status.instanceId),
+        recursive,
+      );
+      onProgress?.(deleted);
+      continuationToken = page.continuationToken;
+      await this.#env.yieldNow();
+    } while (continuationToken !== undefined);
+    return deleted;
+  }
+
+  /** The history of an execution, of the current one by default; undefined where there is none. */
+  async getHistory(instanceId: string, executionId?: string): Promise<HistoryResult | undefined> {
+    const stored = await this.#store.history(parseInstanceId(instanceId), executionId);
+    if (stored === undefined) return undefined;
+    return {
+      status: statusOf(stored, this.#codec),
+      execution: executionStatusOf(stored.of, this.#codec),
+      events: stored.chunks.flatMap((chunk) => decodeChunk(chunk)),
+    };
+  }
+
+  /** All executions of an ID that are kept, newest first. */
+  async listExecutions(instanceId: string): Promise<readonly ExecutionStatus[]> {
+    const executions = await this.#store.executions(parseInstanceId(instanceId));
+    return executions.map((execution) => executionStatusOf(execution, this.#codec));
+  }
+
+  /** Starts that were refused, newest first: who asked, when, with which policy, and who held the ID. */
+  async listRefusals(options: { readonly instanceId?: string; readonly top?: number } = {}): Promise<readonly Refusal[]> {
+    await this.#refusals.flush();
+    return this.#store.refusals({
+      limit: parseTop(options.top),
+      ...(options.instanceId === undefined ? {} : { instanceId: parseInstanceId(options.instanceId) }),
+    });
+  }
+
+  /** How long ended instances are kept. */
+  async getRetention(): Promise<Retention> {
+    const stored = await this.#store.setting(RETENTION_SETTING);
+    return stored === undefined ? {} : parseRetention(JSON.parse(stored));
+  }
+
+  /** @throws InvalidArgumentError naming the member that cannot be. */
+  async setRetention(retention: Retention): Promise<void> {
+    await this.#store.changeSetting(RETENTION_SETTING, JSON.stringify(parseRetention(retention)));
+  }
+
+  /** The workers that are alive now, with what they have registered. */
+  async listWorkers(): Promise<readonly WorkerInfo[]> {
+    return this.#store.workers();
+  }
+
+  /** Writes what waits to be written, and lets waiting callers go. */
+  async close(): Promise<void> {
+    this.#waiter.close();
+    await this.#refusals.close();
+  }
+
+  #startCommand(name: string, options: StartNewOptions & { readonly input?: unknown }): StartCommand {
+    const input = encodeValue(this.#codec, options.input, `the input of orchestration "${name}"`);
+    return {
+      kind: "start",
+      instanceId: this.#instanceIdFor(options),
+      atMs: this.#env.now(),
+      name,
+      tags: parseTags(options.tags),
+      executionId: this.#env.id(),
+      policy: startPolicy(options.ifLive, options.ifEnded),
+      ...(input === undefined ? {} : { input }),
+      ...(options.version === undefined ? {} : { version: options.version }),
+      ...(options.startAt === undefined ? {} : { startAtMs: parseTime("startAt", options.startAt) }),
+      ...(options.requestId === undefined ? {} : { requestId: parseRequestId(options.requestId) }),
+    };
+  }
+
+  /** A retried start without an ID must find its first attempt: the ID follows from the request ID. */
+  #instanceIdFor({ instanceId, requestId }: StartNewOptions): string {
+    if (instanceId !== undefined) return parseInstanceId(instanceId);
+    return requestId === undefined ? this.#env.id() : this.#env.hash("sha256", `start:${requestId}`).slice(0, 32);
+  }
+
+  async #checkRegistered(name: string, isDefinition: boolean): Promise<void> {
+    if (this.#knows(name)) return;
+    this.#workers = { readAtMs: this.#env.monotonicMs(), list: await this.#store.workers() };
+    const { list } = this.#workers;
+    if (list.length === 0 || this.#knows(name)) return;
+    const known = [...new Set(list.flatMap((worker) => worker.orchestrations))].toSorted();
+    throw new UnregisteredNameError(isDefinition ? `${name} (a definition)` : name, known);
+  }
+
+  #knows(name: string): boolean {
+    const workers = this.#workers;
+    if (workers === undefined || this.#env.monotonicMs() - workers.readAtMs > WORKERS_FRESH_MS) return false;
+    return workers.list.length === 0 || workers.list.some((worker) => worker.orchestrations.includes(name));
+  }
+
+  #refuse(
+    command: StartCommand,
+    answer: CommandAnswer & { readonly outcome: "refused" },
+    requester: string | undefined,
+  ): InstanceHeldError {
+    const { holder, reason } = answer;
+    this.#refusals.add({
+      instanceId: command.instanceId,
+      atMs: command.atMs,
+      requester: requester ?? this.#requester,
+      orchestrator: command.name,
+      policy: command.policy,
+      reason,
+      holder,
+      count: 1,
+    });
+    if (reason !== "otherName") return new InstanceHeldError(holder);
+    return new InstanceHeldError(
+      holder,
+      `The ID '${holder.instanceId}' belongs to an instance of ${holder.name}, which a start of ${command.name} cannot join. Choose another ID.`,
+    );
+  }
+
+  #handle(instanceId: string, accepted: StartAccepted): OrchestrationHandle {
+    const wait = (limit: WaitLimit = {}): Promise<OrchestrationStatus> => this.#waitForRun(instanceId, accepted, limit);
+    return {
+      outcome: accepted.outcome,
+      instanceId,
+      executionId: accepted.executionId,
+      run: accepted.run,
+      generation: accepted.generation,
+      waitForCompletion: wait,
+      result: async (limit) => resultOf(await wait(limit)),
+    };
+  }
+
+  /** The run may have been followed by another before we look: then its own last execution tells. */
+  async #waitForRun(instanceId: string, { run }: StartAccepted, limit: WaitLimit): Promise<OrchestrationStatus> {
+    const record = await this.#waitForRecord(
+      instanceId,
+      limit,
+      ({ instance }) => instance.run > run || !isLive(instance.status),
+    );
+    const status = statusOf(record, this.#codec);
+    if (record.instance.run === run) return status;
+    const executions = await this.listExecutions(instanceId);
+    const last = executions.find((execution) => execution.run === run);
+    if (last === undefined) throw new InstanceNotFoundError(instanceId);
+    return {
+      ...status,
+      name: last.name,
+      runtimeStatus: last.runtimeStatus,
+      input: last.input,
+      customStatus: last.customStatus,
+      output: last.output,
+      failure: last.failure,
+      executionId: last.executionId,
+      run: last.run,
+      generation: last.generation,
+      fencingToken: last.fencingToken,
+      version: last.version,
+      tags: last.tags,
+      createdTime: last.createdTime,
+      lastUpdatedTime: last.endedTime ?? last.createdTime,
+      scheduledStartTime: undefined,
+      parked: undefined,
+    };
+  }
+
+  async #wait(
+    instanceId: string,
+    limit: WaitLimit,
+    reached: (record: InstanceRecord) => boolean,
+  ): Promise<OrchestrationStatus> {
+    return statusOf(await this.#waitForRecord(instanceId, limit, reached), this.#codec);
+  }
+
+  async #waitForRecord(
+    instanceId: string,
+    limit: WaitLimit,
+    reached: (record: InstanceRecord) => boolean,
+  ): Promise<InstanceRecord> {
+    let last: InstanceRecord | undefined;
+    const look = async (): Promise<InstanceRecord | undefined> => {
+      last = await this.#store.get(instanceId);
+      if (last === undefined) throw new InstanceNotFoundError(instanceId);
+      return reached(last) ? last : undefined;
+    };
+    const found = await this.#waiter.until(instanceId, look, limit);
+    if (found !== undefined) return found;
+    throw new WaitTimeoutError(
+      instanceId,
+      limit.timeoutMs ?? 0,
+      last === undefined ? "Pending" : runtimeStatusOf(last.instance),
+    );
+  }
+
+  #address(instanceId: string): { readonly instanceId: string; readonly atMs: number } {
+    return { instanceId: parseInstanceId(instanceId), atMs: this.#env.now() };
+  }
+
+  async #signal(operation: string, command: Command): Promise<void> {
+    const answer = await this.#execute(command);
+    switch (answer.outcome) {
+      case "done":
+        return;
+      case "notFound":
+        throw new InstanceNotFoundError(command.instanceId);
+      case "ended":
+        throw new InstanceEndedError(command.instanceId, answer.runtimeStatus, operation);
+      case "invalidState":
+        throw new InvalidStateError(command.instanceId, answer.runtimeStatus, operation, answer.needs);
+      default:
+        throw unexpected(answer);
+    }
+  }
+
+  async #purgeChildren(children: readonly string[]): Promise<number> {
+    return this.#purgeBatch(children, true);
+  }
+
+  async #purgeBatch(instanceIds: readonly string[], recursive: boolean): Promise<number> {
+    const atMs = this.#env.now();
+    const answers = await this.#store.execute(
+      instanceIds.map((instanceId) => ({ kind: "purge", instanceId, atMs }) satisfies Command),
+    );
+    let deleted = 0;
+    for (const answer of answers) {
+      if (answer.outcome !== "purged") continue; // gone, or live again since it was listed
+      deleted += 1;
+      if (recursive) deleted += await this.#purgeChildren(answer.children);
+    }
+    return deleted;
+  }
+
+  async #execute(command: Command): Promise<CommandAnswer> {
+    const [answer] = await this.#store.execute([command]);
+    if (answer === undefined) throw new EngineFaultError("The store gave no answer to a command.");
+    return answer;
+  }
+}
+
+function startAccepted(answer: CommandAnswer): StartAccepted {
+  switch (answer.outcome) {
+    case "started":
+    case "replaced":
+    case "attached":
+    case "returned":
+      return answer;
+    default:
+      throw unexpected(answer);
+  }
+}
+
+function unexpected(answer: CommandAnswer): EngineFaultError {
+  return new EngineFaultError(`The store answered "${answer.outcome}" where that cannot be.`);
+}
+
+function reasonOption(reason: string | undefined): { readonly reason?: string } {
+  return reason === undefined ? {} : { reason };
+}
+
+function listFilter(options: ListOptions): ListFilter {
+  return {
+    ...(options.runtimeStatus === undefined ? {} : { runtimeStatus: options.runtimeStatus }),
+    ...(options.name === undefined ? {} : { name: options.name }),
+    ...timeFilter("createdFromMs", "createdTimeFrom", options.createdTimeFrom),
+    ...timeFilter("createdToMs", "createdTimeTo", options.createdTimeTo),
+    ...timeFilter("updatedFromMs", "lastUpdatedFrom", options.lastUpdatedFrom),
+    ...timeFilter("updatedToMs", "lastUpdatedTo", options.lastUpdatedTo),
+    ...(options.instanceIdPrefix === undefined ? {} : { instanceIdPrefix: options.instanceIdPrefix }),
+    ...(options.tags === undefined ? {} : { tags: parseTags(options.tags) }),
+  };
+}
+
+function timeFilter<K extends keyof ListFilter>(key: K, parameter: string, time: Date | undefined): { [P in K]?: number } {
+  const filter: { [P in K]?: number } = {};
+  if (time !== undefined) filter[key] = parseTime(parameter, time);
+  return filter;
+}
+
+function parseTime(parameter: string, time: Date): number {
+  const ms = time.getTime();
+  if (!Number.isFinite(ms)) throw new InvalidArgumentError(parameter, "is not a valid date");
+  return ms;
+}
+
+function parseTop(top: number | undefined): number {
+  if (top === undefined) return 100;
+  if (!Number.isInteger(top) || top < 1 || top > 1000) throw new InvalidArgumentError("top", "must be 1 to 1000");
+  return top;
+}
+
+const MAX_NAME_LENGTH = 200;
+
+function parseName(name: string): string {
+  if (typeof name !== "string" || name.length === 0 || name.length > MAX_NAME_LENGTH) {
+    throw new InvalidArgumentError("name", `an orchestrator's name has 1 to ${MAX_NAME_LENGTH} characters`);
+  }
+  return name;
+}
+
+function parseEventName(name: string): string {
+  if (typeof name !== "string" || name.length === 0 || name.length > MAX_NAME_LENGTH) {
+    throw new InvalidArgumentError("eventName", `an event's name has 1 to ${MAX_NAME_LENGTH} characters`);
+  }
+  return name;
+}
+
+function parseRequestId(requestId: string): string {
+  if (typeof requestId !== "string" || requestId.length === 0 || requestId.length > 256) {
+    throw new InvalidArgumentError("requestId", "has 1 to 256 characters");
+  }
+  return requestId;
+}
+
+function parseTags(tags: Tags | undefined): Tags {
+  if (tags === undefined) return {};
+  for (const [key, value] of Object.entries(tags)) {
+    if (typeof value !== "string") throw new InvalidArgumentError(`tags.${key}`, "a tag's value is a string");
+  }
+  return { ...tags };
+}

@@ -1,0 +1,118 @@
+/**
+ * A failure as data, after the Durable Task protocol's TaskFailureDetails: what was thrown, kept
+ * readable whatever it was, and carried verbatim from activity or child to the waiting parent.
+ */
+export interface Failure {
+  readonly type: string;
+  readonly message: string;
+  readonly stack?: string;
+  readonly inner?: Failure;
+  /** The failed code says that trying again is pointless. */
+  readonly nonRetriable?: boolean;
+  /** The task whose failure this is, where an orchestrator let it through: rewind starts there. */
+  readonly task?: number;
+  /** Data of our own error classes, so that they revive whole. */
+  readonly data?: Readonly<Record<string, unknown>>;
+}
+
+/** The longest text kept of each part of a failure, in UTF-16 code units. */
+export const MAX_FAILURE_TEXT = 16 * 1024;
+
+const MAX_INNER_FAILURES = 8;
+
+/** Errors may carry this property to forbid retries, set to true. */
+export const NON_RETRIABLE = "nonRetriable";
+
+/**
+ * Describes anything that was thrown: an Error, null, a string, a Proxy whose getters throw.
+ * Never throws itself and never returns an empty type.
+ */
+export function describeFailure(thrown: unknown): Failure {
+  return describe(thrown, 0);
+}
+
+function describe(thrown: unknown, depth: number): Failure {
+  if (typeof thrown !== "object" || thrown === null) return describePrimitive(thrown);
+  const type = readText(thrown, "name") ?? constructorName(thrown) ?? "Error";
+  const message = readText(thrown, "message") ?? readJson(thrown);
+  const stack = readText(thrown, "stack");
+  const inner = depth < MAX_INNER_FAILURES ? describeInner(thrown, depth) : undefined;
+  const task = read(thrown, "taskId");
+  const data = readData(thrown);
+  return {
+    type,
+    message,
+    ...(stack === undefined ? {} : { stack }),
+    ...(inner === undefined ? {} : { inner }),
+    ...(read(thrown, NON_RETRIABLE) === true ? { nonRetriable: true } : {}),
+    ...(typeof task === "number" && Number.isSafeInteger(task) ? { task } : {}),
+    ...(data === undefined ? {} : { data }),
+  };
+}
+
+function describePrimitive(thrown: unknown): Failure {
+  if (typeof thrown === "string") return { type: "Error", message: clip(thrown) };
+  if (typeof thrown === "function") return { type: "Error", message: "a function was thrown" };
+  return { type: "Error", message: `${String(thrown)} was thrown` };
+}
+
+/** The `cause`, or the first of an AggregateError's `errors`; a failure that was revived keeps its own. */
+function describeInner(thrown: object, depth: number): Failure | undefined {
+  const failure = read(thrown, "failure");
+  if (isFailure(failure)) return failure;
+  const cause = read(thrown, "cause");
+  if (cause !== undefined && cause !== null) return describe(cause, depth + 1);
+  const errors = read(thrown, "errors");
+  if (Array.isArray(errors) && errors.length > 0) return describe(errors[0], depth + 1);
+  return undefined;
+}
+
+/** Whether a value has the shape of a {@link Failure}. */
+export function isFailure(value: unknown): value is Failure {
+  if (typeof value !== "object" || value === null) return false;
+  return typeof read(value, "type") === "string" && typeof read(value, "message") === "string";
+}
+
+function readData(thrown: object): Record<string, unknown> | undefined {
+  const toData = read(thrown, "toFailureData");
+  if (typeof toData !== "function") return undefined;
+  try {
+    const data: unknown = JSON.parse(JSON.stringify(Reflect.apply(toData, thrown, [])));
+    return typeof data === "object" && data !== null ? { ...data } : undefined;
+  } catch {
+    return undefined; // data is an extra: a failure without it is still readable
+  }
+}
+
+function constructorName(thrown: object): string | undefined {
+  const constructor = read(thrown, "constructor");
+  return typeof constructor === "function" && constructor.name !== "Object" && constructor.name !== ""
+    ? clip(constructor.name)
+    : undefined;
+}
+
+function readText(thrown: object, key: string): string | undefined {
+  const value = read(thrown, key);
+  return typeof value === "string" && value !== "" ? clip(value) : undefined;
+}
+
+function readJson(thrown: object): string {
+  try {
+    return clip(JSON.stringify(thrown) ?? "an object without a message was thrown");
+  } catch {
+    return "an object that cannot be read was thrown";
+  }
+}
+
+/** A hostile getter must not hide that something failed. */
+function read(thrown: object, key: string): unknown {
+  try {
+    return Reflect.get(thrown, key);
+  } catch {
+    return undefined;
+  }
+}
+
+function clip(text: string): string {
+  return text.length <= MAX_FAILURE_TEXT ? text : `${text.slice(0, MAX_FAILURE_TEXT)}…`;
+}

@@ -1,0 +1,134 @@
+import { InvalidValueError, LimitExceededError } from "./errors.js";
+
+/**
+ * A value on its way through the engine: opaque text to core and stores. Plain JSON text stands for
+ * itself; text of another codec starts with `key:` (JSON text never starts so), so that a payload
+ * always carries the key of the codec that can read it.
+ */
+export type Payload = string;
+
+/** Turns values into payloads and back. Only SDK and HTTP edges call it. */
+export interface PayloadCodec {
+  encode(json: string): Payload;
+  decode(payload: Payload): string;
+}
+
+/** The largest payload, in UTF-16 code units of its text (4 MB). */
+export const MAX_PAYLOAD_LENGTH = 4 * 1024 * 1024;
+
+/** The largest custom status, in UTF-16 code units of its JSON text. Durable Functions' limit of 16 KB. */
+export const MAX_CUSTOM_STATUS_LENGTH = 16 * 1024;
+
+/** The deepest nesting of a value. Far below where JSON.stringify runs out of stack. */
+export const MAX_VALUE_DEPTH = 256;
+
+/** The default codec: JSON text as it is. */
+export const jsonCodec: PayloadCodec = {
+  encode: (json) => json,
+  decode: (payload) => payload,
+};
+
+/**
+ * Encodes a value. `undefined` gives no payload, undefined properties are dropped.
+ *
+ * @param what names the value in errors, e.g. `the input of activity "charge"`.
+ * @throws InvalidValueError with the path, for anything JSON would change silently or cannot hold:
+ *   Date, Map, class instances, NaN, BigInt, functions, cycles.
+ * @throws LimitExceededError above {@link MAX_PAYLOAD_LENGTH}.
+ */
+export function encodeValue(codec: PayloadCodec, value: unknown, what: string): Payload | undefined {
+  if (value === undefined) return undefined;
+  checkValue(value, what, [], []);
+  const payload = codec.encode(JSON.stringify(value));
+  if (payload.length > MAX_PAYLOAD_LENGTH) {
+    throw new LimitExceededError("payload", MAX_PAYLOAD_LENGTH, payload.length, what);
+  }
+  return payload;
+}
+
+/** Decodes a payload that {@link encodeValue} made; no payload is `undefined`. */
+export function decodeValue(codec: PayloadCodec, payload: Payload | undefined): unknown {
+  return payload === undefined ? undefined : JSON.parse(codec.decode(payload));
+}
+
+type Path = readonly (string | number)[];
+
+function checkValue(value: unknown, what: string, path: Path, ancestors: readonly object[]): void {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return;
+    case "number":
+      if (Number.isFinite(value)) return;
+      throw refuse(what, path, String(value), "JSON has no such number; send null or a string");
+    case "bigint":
+      throw refuse(what, path, "a BigInt", "send it as a string");
+    case "function":
+      throw refuse(what, path, "a function", "send data only");
+    case "symbol":
+      throw refuse(what, path, "a symbol", "send data only");
+    case "undefined":
+      throw refuse(what, path, "undefined in an array", "use null");
+    case "object":
+      if (value !== null) checkObject(value, what, path, ancestors);
+  }
+}
+
+function checkObject(value: object, what: string, path: Path, ancestors: readonly object[]): void {
+  if (ancestors.includes(value))
+    throw refuse(what, path, "a cycle", "send a tree, or IDs in place of references");
+  if (ancestors.length >= MAX_VALUE_DEPTH) {
+    throw refuse(what, path, `nesting deeper than ${MAX_VALUE_DEPTH}`, "flatten the value");
+  }
+  const chain = [...ancestors, value];
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++)
+      checkValue(value[index], what, [...path, index], chain);
+    return;
+  }
+  const kind = unplainKind(value);
+  if (kind !== undefined) throw refuse(what, path, kind.name, kind.hint);
+  for (const key of Object.keys(value)) {
+    const property = readProperty(value, key, what, path);
+    if (property !== undefined) checkValue(property, what, [...path, key], chain);
+  }
+}
+
+function readProperty(value: object, key: string, what: string, path: Path): unknown {
+  try {
+    return Reflect.get(value, key);
+  } catch (cause) {
+    throw refuse(what, [...path, key], "a property that throws when read", "send plain data", cause);
+  }
+}
+
+function unplainKind(value: object): { name: string; hint: string } | undefined {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // A plain object of another realm (a vm context, say) has a prototype whose own prototype is null.
+  if (prototype === null || prototype === Object.prototype) return toJsonKind(value);
+  if (typeof prototype === "object" && Object.getPrototypeOf(prototype) === null) return toJsonKind(value);
+  const name = className(value);
+  if (name === "Date") return { name: "a Date", hint: "send date.toISOString()" };
+  if (name === "Map") return { name: "a Map", hint: "send Object.fromEntries(map) or [...map]" };
+  if (name === "Set") return { name: "a Set", hint: "send [...set]" };
+  return { name: `an instance of ${name}`, hint: "send a plain object, for example { ...value }" };
+}
+
+function toJsonKind(value: object): { name: string; hint: string } | undefined {
+  return typeof Reflect.get(value, "toJSON") === "function"
+    ? { name: "an object with toJSON", hint: "send what toJSON returns" }
+    : undefined;
+}
+
+function className(value: object): string {
+  try {
+    const name: unknown = value.constructor.name;
+    return typeof name === "string" && name !== "" ? name : "a class";
+  } catch {
+    return "a class"; // a hostile `constructor` getter must not replace the error that we are about to throw
+  }
+}
+
+function refuse(what: string, path: Path, kind: string, hint: string, cause?: unknown): InvalidValueError {
+  return new InvalidValueError(what, path, kind, hint, cause);
+}

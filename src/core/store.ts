@@ -1,0 +1,262 @@
+import type { Command, CommandAnswer, OutboundRequest, RunEnd, TimerRow } from "./command.js";
+import type { Chunk } from "./history-codec.js";
+import type { Execution, Holder, InstanceRecord, InstanceStatus, Parked, RuntimeStatus, Tags } from "./instance.js";
+import type { Mail, Message } from "./message.js";
+import type { Payload } from "./payload.js";
+import type { StartPolicy } from "./start-policy.js";
+
+/**
+ * Where a task hub lives. A store writes what it is given and never looks inside an event: core's
+ * pure functions decide ({@link decide} in a command's transaction, `applyTurn` before a commit).
+ * Safety is in each store's own conditional statements; the conformance suite holds every store to it.
+ *
+ * Every method rejects with StoreClosedError after `close`, and with StoreConflictError when nothing
+ * was written and the call may be tried again.
+ */
+export interface Store {
+  /** For messages and logs, e.g. `sqlite:/data/hub.db`. */
+  readonly description: string;
+  readonly taskHub: string;
+  /** Signs continuation tokens: made once per hub, kept in the store. */
+  readonly secret: string;
+
+  /**
+   * Makes this process an engine of the hub and shows its worker to others until `close`.
+   *
+   * @throws StoreHeldError at once where the store allows one engine and another one runs.
+   */
+  join(worker: WorkerInfo): Promise<void>;
+  /** The workers that are alive now. */
+  workers(): Promise<readonly WorkerInfo[]>;
+
+  /** Carries out commands, each in a transaction of its own; answers in the same order. */
+  execute(commands: readonly Command[]): Promise<readonly CommandAnswer[]>;
+  /**
+   * Commits turns, each whole or not at all; results in the same order. Written only if the row is
+   * live and its generation and sequence are the expected ones, every consumed message still exists,
+   * and, for a turn that ends the run, `mail` is the expected one.
+   */
+  commit(turns: readonly TurnCommit[]): Promise<readonly CommitResult[]>;
+
+  /** What a worker needs to run these instances; absent ones are left out. One consistent read each. */
+  load(iids: readonly number[]): Promise<readonly LoadedInstance[]>;
+  /** Messages with n above `after`, in order of n. */
+  poll(query: { readonly shards: Shards; readonly after: number; readonly limit: number }): Promise<readonly Message[]>;
+  /** Timers due up to a time, oldest first, and when the next one after that time is due. */
+  due(query: { readonly shards: Shards; readonly untilMs: number; readonly limit: number }): Promise<DueTimers>;
+  /** Live instances with activities in flight or parked, in order of iid: a new owner goes on with these. */
+  unfinished(query: {
+    readonly shards: Shards;
+    readonly afterIid: number;
+    readonly limit: number;
+  }): Promise<readonly number[]>;
+  /** The deciding numbers of these instances; absent ones are left out. */
+  heads(iids: readonly number[]): Promise<readonly Head[]>;
+
+  get(instanceId: string): Promise<InstanceRecord | undefined>;
+  /** Ordered by creation. Examines at most `examine` rows, so that a page may be short. */
+  list(query: ListQuery): Promise<ListPage>;
+  /** All executions of an ID that are kept, newest first. */
+  executions(instanceId: string): Promise<readonly Execution[]>;
+  /** The history of an execution, of the current one by default. */
+  history(instanceId: string, executionId?: string): Promise<StoredHistory | undefined>;
+
+  /** Deletes past executions (never an instance's current one) that ended before a time; returns how many. */
+  pruneExecutions(query: {
+    readonly status: Execution["status"];
+    readonly endedBeforeMs: number;
+    readonly limit: number;
+  }): Promise<number>;
+
+  /** Adds refusals in one batch; keeps at most 100 rows per ID and 10,000 per hub, then counts. */
+  recordRefusals(refusals: readonly Refusal[]): Promise<void>;
+  /** Refusals, newest first. */
+  refusals(query: { readonly instanceId?: string; readonly limit: number }): Promise<readonly Refusal[]>;
+
+  /** Settings of the hub, by key: JSON text. */
+  setting(key: string): Promise<string | undefined>;
+  changeSetting(key: string, value: string): Promise<void>;
+
+  /** Turns that blocked their process, counted once per process start. */
+  strikes(): Promise<readonly Strike[]>;
+  recordStrike(strike: Omit<Strike, "count"> & { readonly worker: string }): Promise<void>;
+  clearStrikes(iid: number): Promise<void>;
+  /**
+   * Lets the store's own thread, where it has one, watch the worker's turns and record strikes while
+   * the main thread is blocked. Returns false where it has none.
+   */
+  watchTurns?(board: TurnBoard): boolean;
+
+  /** Tells the listener that something may have changed. A hint: it may come late, twice or for nothing. */
+  subscribe(listener: (hint: ChangeHint) => void): () => void;
+
+  close(): Promise<void>;
+}
+
+/** Which shards of the hub a call is about. An embedded engine owns them all. */
+export type Shards = "all" | readonly number[];
+
+/** A worker process, unique by construction: its ID is random per process start. */
+export interface WorkerInfo {
+  readonly id: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly sinceMs: number;
+  readonly orchestrations: readonly string[];
+  readonly activities: readonly string[];
+}
+
+/** One turn, as data: everything that it causes. */
+export interface TurnCommit {
+  readonly iid: number;
+  readonly instanceId: string;
+  readonly executionId: string;
+  /** Expected on the row; the commit sets sequence + 1. */
+  readonly generation: number;
+  readonly sequence: number;
+  /** Expected on the row where the turn ends the run. */
+  readonly mail?: number;
+  /** Who commits, and the how-manieth commit of that writer: an unknown outcome is settled by reading these. */
+  readonly writer: string;
+  readonly commitNumber: number;
+  readonly atMs: number;
+  /** Messages that this turn took in; each must still exist, and is deleted. */
+  readonly consumed: readonly number[];
+  /** The status that the row gets; absent: it stays as it is. */
+  readonly status?: InstanceStatus;
+  /** The events of this turn. Absent where it only parks or raises the token. */
+  readonly chunk?: Chunk;
+  /** Activities in flight after this turn. */
+  readonly activities: number;
+  /** New custom status; null clears it, absent leaves it. */
+  readonly customStatus?: Payload | null;
+  readonly timersSet: readonly TimerRow[];
+  readonly timersCleared: readonly number[];
+  readonly requests: readonly OutboundRequest[];
+  /** Set, cleared (null) or left (absent). */
+  readonly parked?: Parked | null;
+  /** A new fencing token, because an earlier owner had begun activities. */
+  readonly raiseToken?: true;
+  /** The run ends: discards its messages, timers and waiters after answering them. */
+  readonly end?: RunEnd;
+  /** The run goes on as a new generation (continue-as-new). */
+  readonly next?: NextGeneration;
+}
+
+export interface NextGeneration {
+  readonly executionId: string;
+  readonly input?: Payload;
+  readonly version?: string;
+  /** The new generation's first mail: ExecutionStarted and the external events that were not taken yet. */
+  readonly events: Chunk;
+  /** How many generations are kept, this one included: older ones that ended as ContinuedAsNew are deleted. */
+  readonly keepExecutions: number;
+}
+
+export type CommitResult =
+  /** With the token after the commit. */
+  | { readonly accepted: true; readonly fencingToken: number }
+  /** The row has moved on. Drop what is in memory and reload; never repair it. */
+  | { readonly accepted: false };
+
+export interface LoadedInstance extends InstanceRecord {
+  /** The current generation's chunks, oldest first. */
+  readonly chunks: readonly Chunk[];
+  /** The instance's messages, in order of n. All mail up to the row's `mail` counter is in here or consumed. */
+  readonly messages: readonly Mail[];
+}
+
+export interface DueTimer extends TimerRow {
+  readonly iid: number;
+  readonly generation: number;
+}
+
+/**
+ * The task number of the timer that begins a scheduled start. When it is due, `due` reports it like any
+ * other; the worker then takes ExecutionStarted in as if it had come by mail, and clears the timer.
+ */
+export const START_TIMER = -1;
+
+export interface DueTimers {
+  readonly timers: readonly DueTimer[];
+  readonly nextDueMs?: number;
+}
+
+export interface Head {
+  readonly iid: number;
+  readonly generation: number;
+  readonly sequence: number;
+  readonly live: boolean;
+}
+
+export interface ListFilter {
+  readonly runtimeStatus?: readonly RuntimeStatus[];
+  readonly name?: string;
+  readonly createdFromMs?: number;
+  readonly createdToMs?: number;
+  readonly updatedFromMs?: number;
+  readonly updatedToMs?: number;
+  readonly instanceIdPrefix?: string;
+  readonly tags?: Tags;
+}
+
+/** A place in the order of creation. */
+export interface ListCursor {
+  readonly createdAtMs: number;
+  readonly iid: number;
+}
+
+export interface ListQuery {
+  readonly filter: ListFilter;
+  readonly after?: ListCursor;
+  readonly limit: number;
+  readonly examine: number;
+}
+
+export interface ListPage {
+  readonly records: readonly InstanceRecord[];
+  /** Where the next page begins; absent when every row was examined. */
+  readonly next?: ListCursor;
+}
+
+export interface StoredHistory extends InstanceRecord {
+  /** The execution that the chunks belong to: not always the current one. */
+  readonly of: Execution;
+  readonly chunks: readonly Chunk[];
+}
+
+/** A start that was refused. */
+export interface Refusal {
+  readonly instanceId: string;
+  readonly atMs: number;
+  /** Who asked: an address and client name, or `parent:ID`. */
+  readonly requester: string;
+  readonly orchestrator: string;
+  readonly policy: StartPolicy;
+  readonly reason: "held" | "used" | "otherName";
+  readonly holder: Holder;
+  /** How many refusals this row stands for. */
+  readonly count: number;
+}
+
+export interface Strike {
+  readonly iid: number;
+  readonly generation: number;
+  /** In how many process starts a turn of this generation blocked and never ended. */
+  readonly count: number;
+}
+
+/**
+ * Shared memory in which the worker writes which turn runs: `[turn number, iid, generation]`, the
+ * turn number rising with each turn and negative between turns.
+ */
+export interface TurnBoard {
+  readonly cells: BigInt64Array;
+  readonly worker: string;
+}
+
+export type ChangeHint =
+  /** This process wrote: these instances changed. */
+  | { readonly from: "here"; readonly instanceIds: readonly string[]; readonly messages: boolean; readonly nextDueMs?: number }
+  /** Another process wrote: anything may have changed. */
+  | { readonly from: "elsewhere" };

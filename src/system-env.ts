@@ -1,0 +1,59 @@
+import { createHash, randomBytes } from "node:crypto";
+import { performance } from "node:perf_hooks";
+import { setImmediate as nextRound } from "node:timers/promises";
+import type { Env, Logger } from "./core/env.js";
+
+/** The longest delay a Node timer can hold. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** The {@link Env} of a real process: its clock, its randomness, its event loop. */
+export function systemEnv(logger: Logger): Env {
+  return {
+    now: () => Date.now(),
+    monotonicMs: () => performance.now(),
+    random: () => Math.random(),
+    id: () => uuidV7(Date.now()),
+    hash: (algorithm, text) => createHash(algorithm).update(text).digest("hex"),
+    sleep,
+    drain,
+    yieldNow: () => nextRound(),
+    spawn: (name, task) => {
+      task().catch((error: unknown) => logger.error(`${name} failed`, { error }));
+    },
+  };
+}
+
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) {
+      resolve();
+      return;
+    }
+    const done = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, Math.min(Math.max(ms, 0), MAX_TIMER_MS));
+    signal?.addEventListener("abort", done, { once: true });
+  });
+}
+
+/**
+ * `process.nextTick` queued from a microtask runs once the microtask queue is empty: by then every
+ * continuation of what was delivered has run, however many awaits deep.
+ */
+function drain(): Promise<void> {
+  return new Promise((resolve) => {
+    queueMicrotask(() => process.nextTick(resolve));
+  });
+}
+
+/** RFC 9562 UUIDv7 as 32 hex digits: 48 bits of time, then 74 random bits. */
+function uuidV7(nowMs: number): string {
+  const bytes = randomBytes(16);
+  bytes.writeUIntBE(nowMs, 0, 6);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x70, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  return bytes.toString("hex");
+}
