@@ -28,7 +28,11 @@ export class ChangeWaiter {
    *
    * @returns undefined when the time ran out, the signal aborted, or the client was closed first.
    */
-  async until<T>(instanceId: string, look: () => Promise<T | undefined>, limit: WaitLimit): Promise<T | undefined> {
+  async until<T>(
+    instanceId: string,
+    look: () => Promise<T | undefined>,
+    limit: WaitLimit,
+  ): Promise<T | undefined> {
     const bell = new Bell();
     const over = this.#ringAtLimit(bell, limit);
     this.#listen(instanceId, bell);

@@ -2,8 +2,8 @@ import type { StartAccepted } from "../core/command.js";
 import { OrchestrationFailedError } from "../core/errors.js";
 import { isEnded } from "../core/instance.js";
 import { reviveError } from "../core/revive.js";
-import type { OrchestrationStatus } from "./status.js";
 import type { WaitLimit } from "./change-waiter.js";
+import type { OrchestrationStatus } from "./status.js";
 
 /** What a start led to, and a hold on that run. */
 export interface OrchestrationHandle<O = unknown> {

@@ -65,6 +65,7 @@ export class RefusalLog {
 
   #countOnLast(count: number): void {
     const [key, last] = [...this.#waiting.entries()].at(-1) ?? [];
-    if (key !== undefined && last !== undefined) this.#waiting.set(key, { ...last, count: last.count + count });
+    if (key !== undefined && last !== undefined)
+      this.#waiting.set(key, { ...last, count: last.count + count });
   }
 }

@@ -2,13 +2,13 @@ import type { Failure } from "../core/failure.js";
 import {
   type Execution,
   type InstanceRecord,
+  isEnded,
   type Parked,
   type RuntimeStatus,
-  type Tags,
-  isEnded,
   runtimeStatusOf,
+  type Tags,
 } from "../core/instance.js";
-import { type PayloadCodec, decodeValue } from "../core/payload.js";
+import { decodeValue, type PayloadCodec } from "../core/payload.js";
 
 /** An orchestration instance as its users see it. */
 export interface OrchestrationStatus<O = unknown> {
@@ -75,7 +75,9 @@ export function statusOf({ instance, execution }: InstanceRecord, codec: Payload
     tags: execution.tags,
     failure: execution.failure,
     scheduledStartTime:
-      instance.status === "Pending" && instance.startAtMs !== undefined ? new Date(instance.startAtMs) : undefined,
+      instance.status === "Pending" && instance.startAtMs !== undefined
+        ? new Date(instance.startAtMs)
+        : undefined,
     parked: isEnded(instance.status) ? undefined : instance.parked,
     worker: instance.worker,
     parentInstanceId: instance.parent?.instanceId,

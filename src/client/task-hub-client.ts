@@ -11,28 +11,28 @@ import {
   UnregisteredNameError,
   WaitTimeoutError,
 } from "../core/errors.js";
-import { decodeChunk } from "../core/history-codec.js";
 import type { HistoryEvent } from "../core/history.js";
-import { parseInstanceId } from "../core/instance-id.js";
+import { decodeChunk } from "../core/history-codec.js";
 import {
   type EndedStatus,
   type InstanceRecord,
-  type RuntimeStatus,
-  type Tags,
   isEnded,
   isLive,
+  type RuntimeStatus,
   runtimeStatusOf,
+  type Tags,
 } from "../core/instance.js";
-import { type PayloadCodec, encodeValue } from "../core/payload.js";
-import { type Retention, parseRetention, RETENTION_SETTING } from "../core/retention.js";
+import { parseInstanceId } from "../core/instance-id.js";
+import { encodeValue, type PayloadCodec } from "../core/payload.js";
+import { parseRetention, RETENTION_SETTING, type Retention } from "../core/retention.js";
+import { rewindCommand } from "../core/rewind-command.js";
 import { type IfEnded, type IfLive, type StartPolicy, startPolicy } from "../core/start-policy.js";
 import type { ListFilter, Refusal, Store, WorkerInfo } from "../core/store.js";
 import { ChangeWaiter, type WaitLimit } from "./change-waiter.js";
 import { type OrchestrationHandle, resultOf } from "./orchestration-handle.js";
 import { PageTokens } from "./page-token.js";
 import { RefusalLog } from "./refusal-log.js";
-import { rewindCommand } from "./rewind.js";
-import { type ExecutionStatus, type OrchestrationStatus, executionStatusOf, statusOf } from "./status.js";
+import { type ExecutionStatus, executionStatusOf, type OrchestrationStatus, statusOf } from "./status.js";
 
 /** The options of a start; see docs/starting.md for the two answers. */
 export interface StartNewOptions {
@@ -104,6 +104,8 @@ export interface TaskHubClientParts {
   readonly logger: Logger;
   /** Who this process is, as shown with refusals. */
   readonly requester: string;
+  /** Where refused starts are collected. Default: a log of this client's own. */
+  readonly refusals?: RefusalLog;
 }
 
 /** How many rows one page of a list examines at most. */
@@ -126,13 +128,13 @@ export class TaskHubClient {
   readonly #tokens: PageTokens;
   #workers: { readonly readAtMs: number; readonly list: readonly WorkerInfo[] } | undefined;
 
-  constructor({ store, env, codec, logger, requester }: TaskHubClientParts) {
+  constructor({ store, env, codec, logger, requester, refusals }: TaskHubClientParts) {
     this.#store = store;
     this.#env = env;
     this.#codec = codec;
     this.#requester = requester;
     this.#waiter = new ChangeWaiter(env, store);
-    this.#refusals = new RefusalLog(env, store, logger);
+    this.#refusals = refusals ?? new RefusalLog(env, store, logger);
     this.#tokens = new PageTokens(env, store);
   }
 
@@ -165,7 +167,8 @@ export class TaskHubClient {
   ): Promise<OrchestrationHandle> {
     const name = parseName(typeof orchestrator === "string" ? orchestrator : orchestrator.name);
     const command = this.#startCommand(name, options);
-    if (options.allowUnregistered !== true) await this.#checkRegistered(name, typeof orchestrator !== "string");
+    if (options.allowUnregistered !== true)
+      await this.#checkRegistered(name, typeof orchestrator !== "string");
     const answer = await this.#execute(command);
     if (answer.outcome === "refused") throw this.#refuse(command, answer, options.requester);
     return this.#handle(command.instanceId, startAccepted(answer));
@@ -182,7 +185,9 @@ export class TaskHubClient {
     const filter = listFilter(options);
     const limit = parseTop(options.top);
     const after =
-      options.continuationToken === undefined ? {} : { after: this.#tokens.read(options.continuationToken, filter) };
+      options.continuationToken === undefined
+        ? {}
+        : { after: this.#tokens.read(options.continuationToken, filter) };
     const page = await this.#store.list({ filter, limit, examine: LIST_EXAMINES, ...after });
     return {
       instances: page.records.map((record) => statusOf(record, this.#codec)),
@@ -247,7 +252,11 @@ export class TaskHubClient {
    *
    * @throws InstanceNotFoundError, InstanceEndedError
    */
-  async terminate(instanceId: string, reason?: string, options: { readonly recursive?: boolean } = {}): Promise<void> {
+  async terminate(
+    instanceId: string,
+    reason?: string,
+    options: { readonly recursive?: boolean } = {},
+  ): Promise<void> {
     const output = encodeValue(this.#codec, reason, "the reason");
     await this.#signal("terminate", {
       kind: "terminate",
@@ -284,7 +293,10 @@ export class TaskHubClient {
    *
    * @throws InstanceNotFoundError, InstanceHeldError with the same ID while it is live.
    */
-  async restart(instanceId: string, options: { readonly newInstanceId?: boolean } = {}): Promise<OrchestrationHandle> {
+  async restart(
+    instanceId: string,
+    options: { readonly newInstanceId?: boolean } = {},
+  ): Promise<OrchestrationHandle> {
     const id = parseInstanceId(instanceId);
     const record = await this.#store.get(id);
     if (record === undefined) throw new InstanceNotFoundError(id);
@@ -315,7 +327,8 @@ export class TaskHubClient {
     const id = parseInstanceId(instanceId);
     const answer = await this.#execute({ kind: "purge", instanceId: id, atMs: this.#env.now() });
     if (answer.outcome === "notFound") return 0;
-    if (answer.outcome === "invalidState") throw new InvalidStateError(id, answer.runtimeStatus, "purge", answer.needs);
+    if (answer.outcome === "invalidState")
+      throw new InvalidStateError(id, answer.runtimeStatus, "purge", answer.needs);
     if (answer.outcome !== "purged") throw unexpected(answer);
     return options.recursive === true ? 1 + (await this.#purgeChildren(answer.children)) : 1;
   }
@@ -325,7 +338,8 @@ export class TaskHubClient {
     const { recursive = false, onProgress, ...list } = filter;
     const runtimeStatus = filter.runtimeStatus ?? ["Completed", "Failed", "Terminated", "Canceled"];
     for (const status of runtimeStatus) {
-      if (!isEnded(status)) throw new InvalidArgumentError("runtimeStatus", `${String(status)} is not an ended status`);
+      if (!isEnded(status))
+        throw new InvalidArgumentError("runtimeStatus", `${String(status)} is not an ended status`);
     }
     let deleted = 0;
     let continuationToken: string | undefined;
@@ -365,7 +379,9 @@ export class TaskHubClient {
   }
 
   /** Starts that were refused, newest first: who asked, when, with which policy, and who held the ID. */
-  async listRefusals(options: { readonly instanceId?: string; readonly top?: number } = {}): Promise<readonly Refusal[]> {
+  async listRefusals(
+    options: { readonly instanceId?: string; readonly top?: number } = {},
+  ): Promise<readonly Refusal[]> {
     await this.#refusals.flush();
     return this.#store.refusals({
       limit: parseTop(options.top),
@@ -415,7 +431,9 @@ export class TaskHubClient {
   /** A retried start without an ID must find its first attempt: the ID follows from the request ID. */
   #instanceIdFor({ instanceId, requestId }: StartNewOptions): string {
     if (instanceId !== undefined) return parseInstanceId(instanceId);
-    return requestId === undefined ? this.#env.id() : this.#env.hash("sha256", `start:${requestId}`).slice(0, 32);
+    return requestId === undefined
+      ? this.#env.id()
+      : this.#env.hash("sha256", `start:${requestId}`).slice(0, 32);
   }
 
   async #checkRegistered(name: string, isDefinition: boolean): Promise<void> {
@@ -457,7 +475,8 @@ export class TaskHubClient {
   }
 
   #handle(instanceId: string, accepted: StartAccepted): OrchestrationHandle {
-    const wait = (limit: WaitLimit = {}): Promise<OrchestrationStatus> => this.#waitForRun(instanceId, accepted, limit);
+    const wait = (limit: WaitLimit = {}): Promise<OrchestrationStatus> =>
+      this.#waitForRun(instanceId, accepted, limit);
     return {
       outcome: accepted.outcome,
       instanceId,
@@ -470,7 +489,11 @@ export class TaskHubClient {
   }
 
   /** The run may have been followed by another before we look: then its own last execution tells. */
-  async #waitForRun(instanceId: string, { run }: StartAccepted, limit: WaitLimit): Promise<OrchestrationStatus> {
+  async #waitForRun(
+    instanceId: string,
+    { run }: StartAccepted,
+    limit: WaitLimit,
+  ): Promise<OrchestrationStatus> {
     const record = await this.#waitForRecord(
       instanceId,
       limit,
@@ -608,7 +631,11 @@ function listFilter(options: ListOptions): ListFilter {
   };
 }
 
-function timeFilter<K extends keyof ListFilter>(key: K, parameter: string, time: Date | undefined): { [P in K]?: number } {
+function timeFilter<K extends keyof ListFilter>(
+  key: K,
+  parameter: string,
+  time: Date | undefined,
+): { [P in K]?: number } {
   const filter: { [P in K]?: number } = {};
   if (time !== undefined) filter[key] = parseTime(parameter, time);
   return filter;
@@ -622,7 +649,8 @@ function parseTime(parameter: string, time: Date): number {
 
 function parseTop(top: number | undefined): number {
   if (top === undefined) return 100;
-  if (!Number.isInteger(top) || top < 1 || top > 1000) throw new InvalidArgumentError("top", "must be 1 to 1000");
+  if (!Number.isInteger(top) || top < 1 || top > 1000)
+    throw new InvalidArgumentError("top", "must be 1 to 1000");
   return top;
 }
 

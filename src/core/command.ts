@@ -1,23 +1,23 @@
-import { encodeChunk, type Chunk } from "./history-codec.js";
+import { InstanceHeldError } from "./errors.js";
 import type { Failure } from "./failure.js";
 import { describeFailure } from "./failure.js";
-import { InstanceHeldError } from "./errors.js";
 import type { IncomingEvent } from "./history.js";
+import { type Chunk, encodeChunk } from "./history-codec.js";
 import {
   type EndedStatus,
   type Execution,
   type Holder,
+  holderOf,
   type Instance,
+  isLive,
   type ParentLink,
   type RuntimeStatus,
-  type Tags,
-  holderOf,
-  isLive,
   runtimeStatusOf,
+  type Tags,
 } from "./instance.js";
 import type { Payload } from "./payload.js";
 import { encodeRequest } from "./request.js";
-import { type StartPolicy, decideStart, replaceableStatuses } from "./start-policy.js";
+import { decideStart, replaceableStatuses, type StartPolicy } from "./start-policy.js";
 
 /**
  * Commands end, pause or start an instance from outside: no worker is needed. A store runs
@@ -255,13 +255,17 @@ function start(command: StartCommand, found: Found | undefined): Decision {
       },
     };
   }
-  if (found === undefined) throw new TypeError(`decideStart answered ${decision.kind} for an absent instance`);
+  if (found === undefined)
+    throw new TypeError(`decideStart answered ${decision.kind} for an absent instance`);
   const { instance } = found;
   if (decision.kind === "refuse") {
     const holder = holderOf(instance);
     const answer: CommandAnswer = { outcome: "refused", reason: decision.reason, holder };
     if (command.parent === undefined) return { answer };
-    return { answer, change: { answer: { to: command.parent, events: childRefused(command, answer.reason, holder) } } };
+    return {
+      answer,
+      change: { answer: { to: command.parent, events: childRefused(command, answer.reason, holder) } },
+    };
   }
   const accepted: StartAccepted = {
     outcome: decision.kind === "attach" ? "attached" : "returned",
@@ -275,13 +279,20 @@ function start(command: StartCommand, found: Found | undefined): Decision {
 }
 
 /** A child that attaches waits like any other waiter; one that is returned is answered at once. */
-function tellParent(kind: "attach" | "return", parent: ParentLink, found: Found): Pick<Change, "wait" | "answer"> {
+function tellParent(
+  kind: "attach" | "return",
+  parent: ParentLink,
+  found: Found,
+): Pick<Change, "wait" | "answer"> {
   if (kind === "attach") return { wait: parent };
   const execution = found.execution();
   const status = found.instance.status;
   if (isLive(status)) throw new TypeError("only an ended instance can be returned");
   return {
-    answer: { to: parent, events: answerEvents(execution.updatedAtMs, status, execution.output, execution.failure) },
+    answer: {
+      to: parent,
+      events: answerEvents(execution.updatedAtMs, status, execution.output, execution.failure),
+    },
   };
 }
 
@@ -387,7 +398,9 @@ function purge(found: Found | undefined): Decision {
   if (found === undefined) return { answer: { outcome: "notFound" } };
   const runtimeStatus = runtimeStatusOf(found.instance);
   if (isLive(found.instance.status)) {
-    return { answer: { outcome: "invalidState", runtimeStatus, needs: "Completed, Failed, Terminated or Canceled" } };
+    return {
+      answer: { outcome: "invalidState", runtimeStatus, needs: "Completed, Failed, Terminated or Canceled" },
+    };
   }
   return { answer: { outcome: "purged", children: [] }, change: { purge: true } };
 }

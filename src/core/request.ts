@@ -27,7 +27,11 @@ export type Request =
       readonly onlyChildOf?: { readonly iid: number; readonly run: number };
     }
   /** A rewound parent waits again for this child: rewind it, or start it where it is gone. */
-  | { readonly kind: "rewind"; readonly reason?: string; readonly restart: Request & { readonly kind: "start" } };
+  | {
+      readonly kind: "rewind";
+      readonly reason?: string;
+      readonly restart: Request & { readonly kind: "start" };
+    };
 
 /** Raised when an old program could misread what a new one sends. */
 const REQUEST_FORMAT = 1;
@@ -44,7 +48,9 @@ export function encodeRequest(request: Request): string {
 export function decodeRequest(body: string): Request {
   const parsed: unknown = JSON.parse(body);
   if (isEnvelope(parsed)) return parsed.request;
-  throw new EngineFaultError(`A request message is not of format ${REQUEST_FORMAT}, which this program reads. Update tenure.`);
+  throw new EngineFaultError(
+    `A request message is not of format ${REQUEST_FORMAT}, which this program reads. Update tenure.`,
+  );
 }
 
 /** Within one format, what we read is what we wrote. */
@@ -55,7 +61,12 @@ function isEnvelope(value: unknown): value is { readonly format: number; readonl
 /** The command that carries out a request; rewinds need the receiver's history and are made by the client. */
 export function commandOf(
   request: Exclude<Request, { kind: "rewind" }>,
-  at: { readonly instanceId: string; readonly atMs: number; readonly consumes: number; readonly executionId: string },
+  at: {
+    readonly instanceId: string;
+    readonly atMs: number;
+    readonly consumes: number;
+    readonly executionId: string;
+  },
 ): Command {
   const { executionId, ...addressed } = at;
   switch (request.kind) {

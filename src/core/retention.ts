@@ -26,7 +26,8 @@ export const RETENTION_BY_STATUS: { readonly [S in EndedStatus]: keyof Retention
 
 /** @throws InvalidArgumentError naming the member that cannot be. */
 export function parseRetention(value: unknown): Retention {
-  if (typeof value !== "object" || value === null) throw new InvalidArgumentError("retention", "must be an object");
+  if (typeof value !== "object" || value === null)
+    throw new InvalidArgumentError("retention", "must be an object");
   const known = Object.values(RETENTION_BY_STATUS);
   const retention: Ages = {};
   for (const [key, ms] of Object.entries(value)) {

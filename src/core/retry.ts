@@ -23,8 +23,10 @@ const DEFAULT_MAX_INTERVAL_MS = 3_600_000;
 export function checkRetryPolicy(retry: RetryPolicy): void {
   atLeast("retry.firstIntervalMs", retry.firstIntervalMs, 0);
   atLeast("retry.maxAttempts", retry.maxAttempts, 1);
-  if (!Number.isInteger(retry.maxAttempts)) throw new InvalidArgumentError("retry.maxAttempts", "must be a whole number");
-  if (retry.backoffCoefficient !== undefined) atLeast("retry.backoffCoefficient", retry.backoffCoefficient, 1);
+  if (!Number.isInteger(retry.maxAttempts))
+    throw new InvalidArgumentError("retry.maxAttempts", "must be a whole number");
+  if (retry.backoffCoefficient !== undefined)
+    atLeast("retry.backoffCoefficient", retry.backoffCoefficient, 1);
   if (retry.maxIntervalMs !== undefined) atLeast("retry.maxIntervalMs", retry.maxIntervalMs, 0);
   if (retry.timeoutMs !== undefined) atLeast("retry.timeoutMs", retry.timeoutMs, 0);
 }
@@ -50,5 +52,6 @@ export function nextRetryDelayMs(
 }
 
 function atLeast(parameter: string, value: number, least: number): void {
-  if (!(value >= least)) throw new InvalidArgumentError(parameter, `must be a number of at least ${least}, not ${value}`);
+  if (!(value >= least))
+    throw new InvalidArgumentError(parameter, `must be a number of at least ${least}, not ${value}`);
 }

@@ -22,13 +22,20 @@ export interface RewoundHistory {
  * The protocol's rule (remove all failed tasks from the history) breaks replay when the code had gone
  * on after a failure; cutting does not.
  */
-export function rewindHistory(history: readonly HistoryEvent[], failure: Failure | undefined): RewoundHistory {
+export function rewindHistory(
+  history: readonly HistoryEvent[],
+  failure: Failure | undefined,
+): RewoundHistory {
   const turns = splitTurns(history);
   const cut = cutTurn(turns, causalTasks(failure));
   const kept = turns.slice(0, cut).flat();
   const scheduled = new Set<number>();
   for (const event of kept) {
-    if (event.type === "TaskScheduled" || event.type === "SubOrchestrationInstanceCreated" || event.type === "TimerCreated") {
+    if (
+      event.type === "TaskScheduled" ||
+      event.type === "SubOrchestrationInstanceCreated" ||
+      event.type === "TimerCreated"
+    ) {
       scheduled.add(event.id);
     }
   }

@@ -1,6 +1,14 @@
 import type { Command, CommandAnswer, OutboundRequest, RunEnd, TimerRow } from "./command.js";
 import type { Chunk } from "./history-codec.js";
-import type { Execution, Holder, InstanceRecord, InstanceStatus, Parked, RuntimeStatus, Tags } from "./instance.js";
+import type {
+  Execution,
+  Holder,
+  InstanceRecord,
+  InstanceStatus,
+  Parked,
+  RuntimeStatus,
+  Tags,
+} from "./instance.js";
 import type { Mail, Message } from "./message.js";
 import type { Payload } from "./payload.js";
 import type { StartPolicy } from "./start-policy.js";
@@ -41,9 +49,17 @@ export interface Store {
   /** What a worker needs to run these instances; absent ones are left out. One consistent read each. */
   load(iids: readonly number[]): Promise<readonly LoadedInstance[]>;
   /** Messages with n above `after`, in order of n. */
-  poll(query: { readonly shards: Shards; readonly after: number; readonly limit: number }): Promise<readonly Message[]>;
+  poll(query: {
+    readonly shards: Shards;
+    readonly after: number;
+    readonly limit: number;
+  }): Promise<readonly Message[]>;
   /** Timers due up to a time, oldest first, and when the next one after that time is due. */
-  due(query: { readonly shards: Shards; readonly untilMs: number; readonly limit: number }): Promise<DueTimers>;
+  due(query: {
+    readonly shards: Shards;
+    readonly untilMs: number;
+    readonly limit: number;
+  }): Promise<DueTimers>;
   /** Live instances with activities in flight or parked, in order of iid: a new owner goes on with these. */
   unfinished(query: {
     readonly shards: Shards;
@@ -257,6 +273,11 @@ export interface TurnBoard {
 
 export type ChangeHint =
   /** This process wrote: these instances changed. */
-  | { readonly from: "here"; readonly instanceIds: readonly string[]; readonly messages: boolean; readonly nextDueMs?: number }
+  | {
+      readonly from: "here";
+      readonly instanceIds: readonly string[];
+      readonly messages: boolean;
+      readonly nextDueMs?: number;
+    }
   /** Another process wrote: anything may have changed. */
   | { readonly from: "elsewhere" };

@@ -1,11 +1,11 @@
-import type { OutboundRequest, RewindCommand, TimerRow } from "../core/command.js";
-import { decodeChunk, encodeChunk } from "../core/history-codec.js";
-import type { HistoryEvent, IncomingEvent } from "../core/history.js";
-import type { ParentLink } from "../core/instance.js";
-import { encodeRequest } from "../core/request.js";
-import { rewindHistory } from "../core/rewind.js";
-import { startPolicy } from "../core/start-policy.js";
-import type { StoredHistory } from "../core/store.js";
+import type { OutboundRequest, RewindCommand, TimerRow } from "./command.js";
+import type { HistoryEvent, IncomingEvent } from "./history.js";
+import { decodeChunk, encodeChunk } from "./history-codec.js";
+import type { ParentLink } from "./instance.js";
+import { encodeRequest } from "./request.js";
+import { rewindHistory } from "./rewind.js";
+import { startPolicy } from "./start-policy.js";
+import type { StoredHistory } from "./store.js";
 
 /** The command that rewinds a failed execution, from its stored history. */
 export function rewindCommand(
@@ -31,7 +31,8 @@ export function rewindCommand(
   const timers: TimerRow[] = [];
   let activities = 0;
   for (const event of kept) {
-    if (event.type === "TimerCreated" && !answered.has(event.id)) timers.push({ task: event.id, dueMs: event.fireAtMs });
+    if (event.type === "TimerCreated" && !answered.has(event.id))
+      timers.push({ task: event.id, dueMs: event.fireAtMs });
     if (event.type === "TaskScheduled" && !answered.has(event.id)) activities += 1;
     if (event.type === "SubOrchestrationInstanceCreated" && retriedTasks.has(event.id)) {
       requests.push({

@@ -1,0 +1,108 @@
+import {
+  type ActivityDefinition,
+  DEFINITION,
+  type Definition,
+  type OrchestrationDefinition,
+} from "../core/definition.js";
+import { ConfigurationError, InvalidArgumentError } from "../core/errors.js";
+import type { ActivityContext } from "./activity-context.js";
+import type { OrchestrationContext } from "./orchestration-context.js";
+
+/** What an orchestrator function may return: a promise, a generator or an async generator of its output. */
+export type OrchestratorReturn =
+  | Promise<unknown>
+  | Generator<unknown, unknown, never>
+  | AsyncGenerator<unknown, unknown, never>;
+
+/** The output type of an orchestrator function's return type. */
+export type OutputOf<R> =
+  R extends Generator<unknown, infer O, never>
+    ? O
+    : R extends AsyncGenerator<unknown, infer O, never>
+      ? O
+      : Awaited<R>;
+
+/** An orchestrator function as the replayer calls it: input types were checked where it was written. */
+export type OrchestratorFunction = (ctx: OrchestrationContext, input: never) => unknown;
+/** An activity function as the executor calls it. */
+export type ActivityFunction = (ctx: ActivityContext, input: never) => unknown;
+
+const FUNCTION = Symbol.for("tenure.function");
+
+/**
+ * Defines an orchestration: an `async function` (our default), a `function*` in Durable Functions' v3
+ * style (`yield*` for typed results), or an `async function*`. It may run again from its beginning at
+ * any time, so everything it waits for comes from its context.
+ */
+export function orchestration<I, R extends OrchestratorReturn>(
+  name: string,
+  orchestrator: (ctx: OrchestrationContext, input: I) => R,
+): OrchestrationDefinition<I, OutputOf<R>> {
+  return define("orchestration", name, orchestrator);
+}
+
+/** Defines an activity: ordinary code, run at least once for each time it is scheduled. */
+export function activity<I, O>(
+  name: string,
+  run: (ctx: ActivityContext, input: I) => O | Promise<O>,
+): ActivityDefinition<I, O> {
+  return define("activity", name, run);
+}
+
+function define<K extends "orchestration" | "activity">(
+  kind: K,
+  name: string,
+  run: unknown,
+): { readonly [DEFINITION]: K; readonly name: string } {
+  if (typeof name !== "string" || name === "")
+    throw new InvalidArgumentError("name", `an ${kind} needs a name`);
+  if (typeof run !== "function") throw new InvalidArgumentError(name, `an ${kind} needs a function`);
+  const definition = { [DEFINITION]: kind, name, [FUNCTION]: run };
+  return Object.freeze(definition);
+}
+
+/** The functions of an app, by kind and name. */
+export interface Registry {
+  readonly orchestrations: ReadonlyMap<string, OrchestratorFunction>;
+  readonly activities: ReadonlyMap<string, ActivityFunction>;
+}
+
+/** @throws ConfigurationError when two different functions of one kind share a name. */
+export function createRegistry(definitions: readonly Definition[]): Registry {
+  const orchestrations = new Map<string, OrchestratorFunction>();
+  const activities = new Map<string, ActivityFunction>();
+  for (const definition of definitions) {
+    switch (definition[DEFINITION]) {
+      case "orchestration":
+        register(orchestrations, definition);
+        break;
+      case "activity":
+        register(activities, definition);
+        break;
+      case "httpTrigger":
+        break; // the HTTP handler's
+    }
+  }
+  return { orchestrations, activities };
+}
+
+function register<F>(functions: Map<string, F>, definition: Definition): void {
+  const run = functionOf<F>(definition);
+  const known = functions.get(definition.name);
+  if (known !== undefined && known !== run) {
+    throw new ConfigurationError(
+      `Two different functions are registered as ${definition[DEFINITION]} "${definition.name}". Give each its own name.`,
+    );
+  }
+  functions.set(definition.name, run);
+}
+
+/** Another copy of this package may have made the definition: its function is found by symbol, not by class. */
+function functionOf<F>(definition: Definition): F;
+function functionOf(definition: Definition): unknown {
+  const run: unknown = Reflect.get(definition, FUNCTION);
+  if (typeof run === "function") return run;
+  throw new ConfigurationError(
+    `The definition "${definition.name}" has no function. Make it with orchestration() or activity().`,
+  );
+}

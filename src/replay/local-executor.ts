@@ -1,0 +1,142 @@
+import type { Env, Logger } from "../core/env.js";
+import type {
+  ActivityOutcome,
+  ActivityWorkItem,
+  Executor,
+  TurnOutcome,
+  TurnWorkItem,
+} from "../core/executor.js";
+import { describeFailure } from "../core/failure.js";
+import { decodeValue, encodeValue, type PayloadCodec } from "../core/payload.js";
+import type { TurnBoard } from "../core/store.js";
+import type { ActivityContext } from "./activity-context.js";
+import type { Registry } from "./definitions.js";
+import { OrchestrationRun } from "./orchestration-run.js";
+import { Turnstile } from "./turnstile.js";
+
+/** A run kept between turns, valid for exactly one committed (generation, sequence). */
+interface StickyRun {
+  readonly run: OrchestrationRun;
+  readonly generation: number;
+  readonly nextSequence: number;
+}
+
+/** What a local executor is made of. */
+export interface LocalExecutorParts {
+  readonly registry: Registry;
+  readonly env: Env;
+  readonly codec: PayloadCodec;
+  readonly logger: Logger;
+  /** Where the running turn is written for whoever watches for blocked ones. */
+  readonly board?: TurnBoard;
+  /** For tests: forget every run after its turn, so that each turn replays the whole history. */
+  readonly replayEveryTurn?: boolean;
+}
+
+/**
+ * Runs orchestrators and activities in this process. Between turns it keeps the running function; the
+ * committed (generation, sequence) proves that memory valid, and anything else means replay.
+ */
+export class LocalExecutor implements Executor {
+  readonly orchestrations: readonly string[];
+  readonly activities: readonly string[];
+  readonly #parts: LocalExecutorParts;
+  readonly #runs = new Map<number, StickyRun>();
+  readonly #turnstile = new Turnstile();
+  #turns = 0n;
+
+  constructor(parts: LocalExecutorParts) {
+    this.#parts = parts;
+    this.orchestrations = [...parts.registry.orchestrations.keys()];
+    this.activities = [...parts.registry.activities.keys()];
+  }
+
+  async runTurn(item: TurnWorkItem): Promise<TurnOutcome> {
+    const { iid, generation, sequence } = item.instance;
+    const sticky = this.#stickyRun(item);
+    const history = sticky === undefined ? await item.history() : [];
+    await this.#turnstile.enter();
+    this.#showTurn(iid, generation);
+    try {
+      const run = sticky ?? this.#newRun(item);
+      const parked = sticky === undefined ? await run.replay(history) : undefined;
+      const outcome = parked ?? (await run.turn(item.atMs, item.newEvents));
+      const goesOn = outcome.kind === "waiting" && this.#parts.replayEveryTurn !== true;
+      if (goesOn) this.#runs.set(iid, { run, generation, nextSequence: sequence + 1 });
+      else this.#runs.delete(iid);
+      return outcome;
+    } finally {
+      this.#showNoTurn();
+      this.#turnstile.leave();
+    }
+  }
+
+  async runActivity(item: ActivityWorkItem): Promise<ActivityOutcome> {
+    const activity = this.#parts.registry.activities.get(item.name);
+    if (activity === undefined) return { kind: "unregistered" };
+    const { codec } = this.#parts;
+    try {
+      const input: unknown = decodeValue(codec, item.input);
+      const value: unknown = await Reflect.apply(activity, undefined, [this.#activityContext(item), input]);
+      const result = encodeValue(codec, value, `the result of activity "${item.name}"`);
+      return { kind: "completed", ...(result === undefined ? {} : { result }) };
+    } catch (error) {
+      return { kind: "failed", failure: describeFailure(error) };
+    }
+  }
+
+  forget(iid: number): void {
+    this.#runs.delete(iid);
+  }
+
+  #stickyRun({ instance }: TurnWorkItem): OrchestrationRun | undefined {
+    const sticky = this.#runs.get(instance.iid);
+    if (sticky?.generation !== instance.generation || sticky.nextSequence !== instance.sequence)
+      return undefined;
+    return sticky.run;
+  }
+
+  #newRun({ instance, execution }: TurnWorkItem): OrchestrationRun {
+    const { registry, env, codec, logger } = this.#parts;
+    const orchestrator = registry.orchestrations.get(instance.name);
+    if (orchestrator === undefined)
+      throw new TypeError(`orchestration "${instance.name}" is not registered here`);
+    return new OrchestrationRun({ orchestrator, instance, execution, env, codec, logger });
+  }
+
+  #activityContext({ instance, fencingToken, task, name, signal }: ActivityWorkItem): ActivityContext {
+    const fields = { instanceId: instance.instanceId, activity: name, task };
+    const { logger } = this.#parts;
+    return {
+      instanceId: instance.instanceId,
+      executionId: instance.executionId,
+      run: instance.run,
+      generation: instance.generation,
+      orchestrationName: instance.name,
+      activityName: name,
+      taskId: task,
+      fencingToken,
+      signal,
+      log: {
+        debug: (message, more) => logger.debug(message, { ...fields, ...more }),
+        info: (message, more) => logger.info(message, { ...fields, ...more }),
+        warn: (message, more) => logger.warn(message, { ...fields, ...more }),
+        error: (message, more) => logger.error(message, { ...fields, ...more }),
+      },
+    };
+  }
+
+  #showTurn(iid: number, generation: number): void {
+    const cells = this.#parts.board?.cells;
+    if (cells === undefined) return;
+    this.#turns += 1n;
+    Atomics.store(cells, 1, BigInt(iid));
+    Atomics.store(cells, 2, BigInt(generation));
+    Atomics.store(cells, 0, this.#turns);
+  }
+
+  #showNoTurn(): void {
+    const cells = this.#parts.board?.cells;
+    if (cells !== undefined) Atomics.store(cells, 0, -this.#turns);
+  }
+}

@@ -1,0 +1,217 @@
+import { hostname } from "node:os";
+import { RefusalLog } from "./client/refusal-log.js";
+import { TaskHubClient } from "./client/task-hub-client.js";
+import { type Definition, isDefinition } from "./core/definition.js";
+import { type Env, type Logger, silentLogger } from "./core/env.js";
+import { ConfigurationError, InvalidArgumentError } from "./core/errors.js";
+import { jsonCodec, type PayloadCodec } from "./core/payload.js";
+import type { Retention } from "./core/retention.js";
+import type { Store, TurnBoard, WorkerInfo } from "./core/store.js";
+import { createRegistry } from "./replay/definitions.js";
+import { LocalExecutor } from "./replay/local-executor.js";
+import { systemEnv } from "./system-env.js";
+import { TaskHubWorker, type WorkerLoad } from "./worker/task-hub-worker.js";
+
+/** How a task hub is reached. */
+export interface ConnectOptions {
+  /** `sqlite:FILE`, `memory`, or a store of your own. */
+  readonly store: string | Store;
+  /** Several hubs can share a store; each sees only its own instances. Default `default`. */
+  readonly taskHub?: string;
+  /** Default: says nothing. */
+  readonly logger?: Logger;
+  /** Who this process is, as shown with refused starts. Default: its host and pid. */
+  readonly requester?: string;
+  /** Turns payloads into stored text and back, e.g. to encrypt them. Default: plain JSON. */
+  readonly codec?: PayloadCodec;
+  /** Everything that is not a pure function: for tests and simulation. */
+  readonly env?: Env;
+}
+
+/** How a task hub is opened. */
+export interface TaskHubOptions extends ConnectOptions {
+  /** Orchestrations, activities and HTTP triggers to serve. */
+  readonly functions: readonly Definition[];
+  /** How long ended instances are kept; kept in the store. Left out: as it was set before. */
+  readonly retention?: Retention;
+  /** Activities that run at once in this process. Default 1000: they mostly wait. */
+  readonly maxConcurrentActivities?: number;
+  /** Instances kept in memory between turns; others are replayed when they are needed. Default 50,000. */
+  readonly maxResidentInstances?: number;
+  /** For tests: replay the whole history at every turn, to find non-determinism early. */
+  readonly replayEveryTurn?: boolean;
+}
+
+/** What a hub is doing. */
+export interface TaskHubStatus extends WorkerLoad {
+  readonly state: "running" | "draining" | "closed";
+  readonly worker: WorkerInfo;
+}
+
+const DEFAULT_CONCURRENT_ACTIVITIES = 1000;
+const DEFAULT_RESIDENT_INSTANCES = 50_000;
+
+/** How long `close` lets work under way finish. */
+const DEFAULT_DRAIN_MS = 10_000;
+
+/** A client of a task hub whose engine runs elsewhere, or not at the moment. */
+export class TaskHubConnection implements AsyncDisposable {
+  readonly client: TaskHubClient;
+  readonly taskHub: string;
+  readonly #store: Store;
+
+  /** Made by {@link TaskHub.connect}. */
+  constructor(client: TaskHubClient, store: Store) {
+    this.client = client;
+    this.taskHub = store.taskHub;
+    this.#store = store;
+  }
+
+  async close(): Promise<void> {
+    await this.client.close();
+    await this.#store.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** A task hub with its engine in this process: it runs the orchestrations and activities given. */
+export class TaskHub implements AsyncDisposable {
+  readonly client: TaskHubClient;
+  readonly taskHub: string;
+  /** What this hub serves, HTTP triggers included. */
+  readonly functions: readonly Definition[];
+  readonly #store: Store;
+  readonly #worker: TaskHubWorker;
+  readonly #info: WorkerInfo;
+  #state: TaskHubStatus["state"] = "running";
+  #closing: Promise<void> | undefined;
+
+  private constructor(parts: {
+    readonly client: TaskHubClient;
+    readonly functions: readonly Definition[];
+    readonly store: Store;
+    readonly worker: TaskHubWorker;
+    readonly info: WorkerInfo;
+  }) {
+    this.client = parts.client;
+    this.taskHub = parts.store.taskHub;
+    this.functions = parts.functions;
+    this.#store = parts.store;
+    this.#worker = parts.worker;
+    this.#info = parts.info;
+  }
+
+  /**
+   * Opens a hub and starts its engine.
+   *
+   * @throws StoreHeldError when another engine runs on the same file.
+   * @throws ConfigurationError when two functions share a name.
+   */
+  static async open(options: TaskHubOptions): Promise<TaskHub> {
+    const functions = parseFunctions(options.functions);
+    const registry = createRegistry(functions);
+    const { store, env, logger, codec, refusals, client } = await connect(options);
+    const info: WorkerInfo = {
+      id: env.id(),
+      host: hostname(),
+      pid: process.pid,
+      sinceMs: env.now(),
+      orchestrations: [...registry.orchestrations.keys()],
+      activities: [...registry.activities.keys()],
+    };
+    const board: TurnBoard = { cells: new BigInt64Array(new SharedArrayBuffer(24)), worker: info.id };
+    const executor = new LocalExecutor({
+      registry,
+      env,
+      codec,
+      logger,
+      board,
+      replayEveryTurn: options.replayEveryTurn ?? false,
+    });
+    const worker = new TaskHubWorker({
+      store,
+      executor,
+      env,
+      logger,
+      info,
+      board,
+      maxConcurrentActivities: options.maxConcurrentActivities ?? DEFAULT_CONCURRENT_ACTIVITIES,
+      maxResidentInstances: options.maxResidentInstances ?? DEFAULT_RESIDENT_INSTANCES,
+      onRefused: (refusal) => refusals.add(refusal),
+    });
+    try {
+      if (options.retention !== undefined) await client.setRetention(options.retention);
+      await worker.start();
+    } catch (error) {
+      await client.close();
+      await store.close();
+      throw error;
+    }
+    return new TaskHub({ client, functions, store, worker, info });
+  }
+
+  /** Reaches a hub without running an engine: to start, query and signal from other processes. */
+  static async connect(options: ConnectOptions): Promise<TaskHubConnection> {
+    const { client, store } = await connect(options);
+    return new TaskHubConnection(client, store);
+  }
+
+  status(): TaskHubStatus {
+    return { state: this.#state, worker: this.#info, ...this.#worker.load };
+  }
+
+  /** Drains and closes. Turns and activities under way may finish; the rest runs again at the next start. */
+  async close(options: { readonly drainMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.drainMs ?? DEFAULT_DRAIN_MS);
+    await this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    this.#state = "draining";
+    await this.#worker.stop(drainMs);
+    await this.client.close();
+    await this.#store.close();
+    this.#state = "closed";
+  }
+}
+
+async function connect(options: ConnectOptions) {
+  const logger = options.logger ?? silentLogger;
+  const env = options.env ?? systemEnv(logger);
+  const codec = options.codec ?? jsonCodec;
+  const store = await openStore(options.store, options.taskHub ?? "default", env);
+  const refusals = new RefusalLog(env, store, logger);
+  const requester = options.requester ?? `${hostname()} pid ${process.pid}`;
+  const client = new TaskHubClient({ store, env, codec, logger, requester, refusals });
+  return { store, env, logger, codec, refusals, client };
+}
+
+/** Loads the store's driver when it is first needed. */
+async function openStore(store: string | Store, taskHub: string, env: Env): Promise<Store> {
+  if (typeof store !== "string") return store;
+  if (store === "memory") {
+    const { openMemoryStore } = await import("./stores/memory/store.js");
+    return openMemoryStore({ taskHub });
+  }
+  if (store.startsWith("sqlite:")) {
+    const { openSqliteStore } = await import("./stores/sqlite/store.js");
+    return openSqliteStore({ file: store.slice("sqlite:".length), taskHub });
+  }
+  throw new InvalidArgumentError("store", `"${store}" is not one. Use "sqlite:FILE", "memory", or a Store.`);
+}
+
+function parseFunctions(functions: readonly unknown[]): Definition[] {
+  return functions.map((each) => {
+    if (isDefinition(each)) return each;
+    throw new ConfigurationError(
+      "`functions` holds something that is not a definition. Make each with orchestration(), activity() or httpTrigger().",
+    );
+  });
+}

@@ -1,0 +1,138 @@
+import type { Env } from "../core/env.js";
+import type { ActivityOutcome, Executor } from "../core/executor.js";
+import type { Instance } from "../core/instance.js";
+import type { OpenActivity } from "../core/turn.js";
+
+/** An activity that runs, or waits for a place to run, in this process. */
+interface ActivityCall {
+  readonly instance: Instance;
+  readonly activity: OpenActivity;
+  readonly controller: AbortController;
+}
+
+/** Tells what came of an activity. Not called for one that was aborted. */
+export type ActivityDone = (instance: Instance, activity: OpenActivity, outcome: ActivityOutcome) => void;
+
+/** After this long of starting activities, other work of the process gets its turn. */
+const YIELD_AFTER_MS = 5;
+
+/** Runs activities, so many at a time, in the order in which they were scheduled. */
+export class ActivityRunner {
+  readonly #env: Env;
+  readonly #executor: Executor;
+  readonly #limit: number;
+  readonly #done: ActivityDone;
+  readonly #calls = new Map<number, Map<number, ActivityCall>>();
+  #queue: ActivityCall[] = [];
+  #queueHead = 0;
+  #running = 0;
+  #starting = false;
+  #stopped = false;
+
+  constructor(env: Env, executor: Executor, limit: number, done: ActivityDone) {
+    this.#env = env;
+    this.#executor = executor;
+    this.#limit = limit;
+    this.#done = done;
+  }
+
+  /** How many run or wait to run. */
+  get size(): number {
+    return this.#running + this.#queue.length - this.#queueHead;
+  }
+
+  /** Instances with activities in this process. */
+  instances(): number[] {
+    return [...this.#calls.keys()];
+  }
+
+  has(iid: number, generation: number, task: number): boolean {
+    return this.#calls.get(iid)?.get(task)?.instance.generation === generation;
+  }
+
+  /** Starts activities whose scheduling is durable. */
+  start(instance: Instance, activities: readonly OpenActivity[]): void {
+    if (this.#stopped || activities.length === 0) return;
+    let calls = this.#calls.get(instance.iid);
+    if (calls === undefined) this.#calls.set(instance.iid, (calls = new Map()));
+    for (const activity of activities) {
+      const call: ActivityCall = { instance, activity, controller: new AbortController() };
+      calls.set(activity.task, call);
+      this.#queue.push(call);
+    }
+    this.#startNext();
+  }
+
+  /** The results of this instance's activities can no longer be used. */
+  abort(iid: number, reason: string): void {
+    const calls = this.#calls.get(iid);
+    if (calls === undefined) return;
+    this.#calls.delete(iid);
+    for (const { controller } of calls.values()) controller.abort(new Error(reason));
+  }
+
+  /** Starts no more; what runs goes on. */
+  stop(): void {
+    this.#stopped = true;
+    this.#queue = [];
+    this.#queueHead = 0;
+  }
+
+  abortAll(reason: string): void {
+    for (const iid of this.instances()) this.abort(iid, reason);
+  }
+
+  #startNext(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    this.#env.spawn("starting activities", () => this.#startQueued());
+  }
+
+  async #startQueued(): Promise<void> {
+    let lastYieldMs = this.#env.monotonicMs();
+    let started = 0;
+    while (this.#running < this.#limit) {
+      const call = this.#nextCall();
+      if (call === undefined) break;
+      this.#running += 1;
+      this.#env.spawn(`activity "${call.activity.name}"`, () => this.#run(call));
+      if (++started % 64 !== 0 || this.#env.monotonicMs() - lastYieldMs < YIELD_AFTER_MS) continue;
+      await this.#env.yieldNow();
+      lastYieldMs = this.#env.monotonicMs();
+    }
+    this.#starting = false;
+  }
+
+  #nextCall(): ActivityCall | undefined {
+    while (this.#queueHead < this.#queue.length) {
+      const call = this.#queue[this.#queueHead++];
+      if (this.#queueHead > 1024 && this.#queueHead * 2 > this.#queue.length) {
+        this.#queue = this.#queue.slice(this.#queueHead);
+        this.#queueHead = 0;
+      }
+      if (call !== undefined && !call.controller.signal.aborted) return call;
+    }
+    this.#queue = [];
+    this.#queueHead = 0;
+    return undefined;
+  }
+
+  async #run(call: ActivityCall): Promise<void> {
+    const { instance, activity, controller } = call;
+    const outcome = await this.#executor.runActivity({
+      instance,
+      fencingToken: instance.fencingToken,
+      task: activity.task,
+      name: activity.name,
+      ...(activity.input === undefined ? {} : { input: activity.input }),
+      signal: controller.signal,
+    });
+    this.#running -= 1;
+    this.#startNext();
+    const calls = this.#calls.get(instance.iid);
+    if (calls?.get(activity.task) !== call) return; // aborted, or begun anew
+    calls.delete(activity.task);
+    if (calls.size === 0) this.#calls.delete(instance.iid);
+    this.#done(instance, activity, outcome);
+  }
+}

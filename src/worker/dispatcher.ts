@@ -1,0 +1,533 @@
+import type { Env, Logger } from "../core/env.js";
+import {
+  EngineFaultError,
+  OrchestratorBlockedError,
+  StoreClosedError,
+  StoreConflictError,
+  TenureError,
+} from "../core/errors.js";
+import type { ActivityOutcome, Executor, TurnOutcome } from "../core/executor.js";
+import type { HistoryEvent, IncomingEvent } from "../core/history.js";
+import { decodeChunk } from "../core/history-codec.js";
+import { type Instance, isLive } from "../core/instance.js";
+import type { Mail } from "../core/message.js";
+import {
+  type CommitResult,
+  type DueTimer,
+  type LoadedInstance,
+  START_TIMER,
+  type Store,
+  type Strike,
+  type TurnCommit,
+} from "../core/store.js";
+import {
+  type AppliedTurn,
+  adoptionCommit,
+  applyTurn,
+  type OpenActivity,
+  parkCommit,
+  type TurnInput,
+  type Writer,
+} from "../core/turn.js";
+import { ActivityRunner } from "./activity-runner.js";
+import { type InboxItem, Resident } from "./resident.js";
+
+/** What a dispatcher is made of. */
+export interface DispatcherParts {
+  readonly store: Store;
+  readonly executor: Executor;
+  readonly env: Env;
+  readonly logger: Logger;
+  readonly workerId: string;
+  readonly maxConcurrentActivities: number;
+  readonly maxResidentInstances: number;
+  /** A fired timer's turn has committed; or, with `again`, it will not, and the timer is still due. */
+  readonly onTimerSettled: (timer: TimerKey, again: boolean) => void;
+}
+
+/** Which timer: a task of one generation of an instance. */
+export interface TimerKey {
+  readonly iid: number;
+  readonly generation: number;
+  readonly task: number;
+}
+
+/** How many instances one read of the store brings. */
+const LOAD_BATCH = 200;
+
+/** In how many process starts a turn may block for ever before its instance is left alone. */
+const MAX_STRIKES = 3;
+
+/**
+ * The road of a work item: what comes in (mail, timers, results) goes to its instance's inbox; an
+ * instance with something in its inbox runs a turn; the turn's commit is everything that it causes; and
+ * what was scheduled starts once that commit is durable. A refused commit voids the memory: it is
+ * dropped and read again, never repaired.
+ */
+export class Dispatcher {
+  readonly #parts: DispatcherParts;
+  readonly #activities: ActivityRunner;
+  readonly #orchestrations: ReadonlySet<string>;
+  /** In order of last use: the first are the first to go. */
+  readonly #residents = new Map<number, Resident>();
+  /** What to do with instances once they are loaded. */
+  readonly #wanted = new Map<number, ((resident: Resident) => void)[]>();
+  readonly #retryParked = new Set<number>();
+  readonly #strikes = new Map<number, Strike>();
+  #loading = false;
+  #busy = 0;
+  #commits = 0;
+
+  constructor(parts: DispatcherParts) {
+    this.#parts = parts;
+    this.#orchestrations = new Set(parts.executor.orchestrations);
+    this.#activities = new ActivityRunner(
+      parts.env,
+      parts.executor,
+      parts.maxConcurrentActivities,
+      (...done) => this.#onActivityDone(...done),
+    );
+  }
+
+  /** Turns and activities under way. */
+  get load(): { readonly turns: number; readonly activities: number; readonly residents: number } {
+    return { turns: this.#busy, activities: this.#activities.size, residents: this.#residents.size };
+  }
+
+  isIdle(): boolean {
+    return this.#busy === 0 && this.#activities.size === 0 && this.#wanted.size === 0;
+  }
+
+  /** Instances whose activities run in this process. */
+  instancesWithActivities(): number[] {
+    return this.#activities.instances();
+  }
+
+  rememberStrikes(strikes: readonly Strike[]): void {
+    for (const strike of strikes) this.#strikes.set(strike.iid, strike);
+  }
+
+  /** An instance that a former owner left with work under way: go on with it. */
+  adopt(iid: number): void {
+    this.#retryParked.add(iid);
+    this.#withResident(iid, (resident) => this.#pump(resident));
+  }
+
+  deliver(mail: Mail): void {
+    this.#withResident(mail.iid, (resident) => {
+      const isNew = mail.n > resident.lastMessage;
+      const resumes = isNew && !resident.busy && resident.instance.parked !== undefined && bringsResume(mail);
+      if (resumes) this.#reload(resident);
+      else resident.receive(mail);
+      this.#pump(resident);
+    });
+  }
+
+  fire(timer: DueTimer): void {
+    this.#withResident(timer.iid, (resident) => {
+      if (!resident.isAt(timer.generation)) return this.#parts.onTimerSettled(timer, false);
+      resident.inbox.push({ timer: timer.task, events: [timerEvent(timer, this.#parts.env.now())] });
+      this.#pump(resident);
+    });
+  }
+
+  /** The store says that this instance is no longer what is in memory. */
+  invalidate(iid: number): void {
+    this.#activities.abort(
+      iid,
+      "The orchestration has ended or moved on: this activity's result cannot be used.",
+    );
+    const resident = this.#residents.get(iid);
+    if (resident !== undefined && !resident.busy) this.#drop(resident);
+  }
+
+  isAt(iid: number, generation: number): boolean {
+    return this.#residents.get(iid)?.isAt(generation) ?? false;
+  }
+
+  /** Starts no more activities; turns go on while results come in. */
+  stopActivities(): void {
+    this.#activities.stop();
+  }
+
+  abortActivities(reason: string): void {
+    this.#activities.abortAll(reason);
+  }
+
+  #withResident(iid: number, action: (resident: Resident) => void): void {
+    const resident = this.#residents.get(iid);
+    if (resident !== undefined && !resident.dead) {
+      action(resident);
+      return;
+    }
+    const actions = this.#wanted.get(iid);
+    if (actions === undefined) this.#wanted.set(iid, [action]);
+    else actions.push(action);
+    if (this.#loading) return;
+    this.#loading = true;
+    this.#parts.env.spawn("loading instances", () => this.#loadWanted());
+  }
+
+  async #loadWanted(): Promise<void> {
+    try {
+      await this.#parts.env.drain(); // what is wanted in one round is read in one batch
+      while (this.#wanted.size > 0) {
+        const iids = [...this.#wanted.keys()].slice(0, LOAD_BATCH);
+        const loaded = new Map((await this.#read(iids)).map((each) => [each.instance.iid, each]));
+        for (const iid of iids) await this.#settle(iid, loaded.get(iid));
+      }
+    } finally {
+      this.#loading = false;
+    }
+  }
+
+  async #read(iids: readonly number[]): Promise<readonly LoadedInstance[]> {
+    return this.#persist(() => this.#parts.store.load(iids));
+  }
+
+  async #settle(iid: number, loaded: LoadedInstance | undefined): Promise<void> {
+    const actions = this.#wanted.get(iid) ?? [];
+    this.#wanted.delete(iid);
+    const retryParked = this.#retryParked.delete(iid);
+    if (loaded === undefined || !isLive(loaded.instance.status))
+      return this.#activities.abort(iid, "The orchestration has ended.");
+    const resident = this.#enter(loaded, retryParked);
+    if (resident === undefined) return;
+    resident.busy = true; // no turn before everything that waits for it is in its inbox
+    for (const action of actions) action(resident);
+    await this.#adoptActivities(resident);
+    resident.busy = false;
+    this.#pump(resident);
+    this.#evict();
+  }
+
+  #enter(loaded: LoadedInstance, retryParked: boolean): Resident | undefined {
+    try {
+      const resident = new Resident(loaded, retryParked);
+      this.#residents.set(loaded.instance.iid, resident);
+      return resident;
+    } catch (error) {
+      this.#park(loaded.instance, error);
+      return undefined;
+    }
+  }
+
+  /** Activities that an earlier owner had begun run again, under a token that outranks that owner's. */
+  async #adoptActivities(resident: Resident): Promise<void> {
+    if (resident.held || resident.dead) return;
+    const { iid, generation } = resident.instance;
+    const left = [...resident.openActivities.values()].filter(
+      (activity) =>
+        !this.#activities.has(iid, generation, activity.task) &&
+        !resident.inbox.some((item) => answers(item, activity.task)),
+    );
+    if (left.length === 0 || this.#isBlocked(resident.instance) !== undefined) return;
+    const commit = adoptionCommit(resident.instance, this.#parts.env.now(), this.#nextWriter());
+    const result = await this.#commit(commit);
+    if (!result.accepted) return this.#reload(resident);
+    resident.instance = advanced(resident.instance, commit, result.fencingToken);
+    this.#activities.start(resident.instance, left);
+  }
+
+  #pump(resident: Resident): void {
+    if (!resident.isReady()) return;
+    resident.busy = true;
+    this.#busy += 1;
+    this.#parts.env.spawn(`turns of ${resident.instance.instanceId}`, () => this.#runTurns(resident));
+  }
+
+  async #runTurns(resident: Resident): Promise<void> {
+    try {
+      // Whatever else comes in within this round shares the turn.
+      await this.#parts.env.drain();
+      do {
+        resident.busy = true;
+        await this.#turn(resident);
+        resident.busy = false;
+      } while (resident.isReady());
+    } catch (error) {
+      if (error instanceof StoreClosedError) return;
+      this.#park(resident.instance, error);
+      this.#drop(resident);
+    } finally {
+      resident.busy = false;
+      this.#busy -= 1;
+    }
+    this.#touch(resident);
+  }
+
+  /** One turn, from its inbox to what follows its commit. */
+  async #turn(resident: Resident): Promise<void> {
+    const items = resident.takeInbox();
+    const input = this.#turnInput(resident, items);
+    const outcome = await this.#run(resident, input);
+    const applied = applyTurn(resident.state, input, outcome, this.#nextWriter());
+    const result = await this.#commit(applied.commit);
+    this.#settleTimers(resident.instance, items, !result.accepted || outcome.kind === "parked");
+    if (!result.accepted) return this.#reload(resident, items);
+    if (outcome.kind === "parked") return this.#standParked(resident, outcome);
+    this.#forgiveStrikes(resident.instance.iid);
+    this.#advance(resident, applied, result.fencingToken);
+  }
+
+  #turnInput(resident: Resident, items: readonly InboxItem[]): TurnInput {
+    const events: IncomingEvent[] = [];
+    const consumed: number[] = [];
+    const firedTimers: number[] = [];
+    let atMs = Math.max(this.#parts.env.now(), resident.lastTurnMs);
+    for (const item of items) {
+      if (item.n !== undefined) consumed.push(item.n);
+      if (item.timer !== undefined) firedTimers.push(item.timer);
+      for (const event of item.events) {
+        events.push(event);
+        // A clock that was set back must not show a time before the timer that has fired.
+        if (event.type === "TimerFired") atMs = Math.max(atMs, event.fireAtMs);
+      }
+    }
+    resident.lastTurnMs = atMs;
+    return { atMs, events, consumed, firedTimers };
+  }
+
+  async #run(resident: Resident, input: TurnInput): Promise<TurnOutcome> {
+    const { instance, execution } = resident;
+    if (!this.#orchestrations.has(instance.name)) return unregistered("orchestration", instance.name);
+    const blocked = this.#isBlocked(instance);
+    if (blocked !== undefined && !input.events.some((event) => event.type === "ExecutionResumed"))
+      return parkedBy(blocked);
+    return this.#parts.executor.runTurn({
+      instance,
+      execution,
+      atMs: input.atMs,
+      newEvents: input.events,
+      history: async () => resident.takeHistory() ?? this.#historyOf(resident),
+    });
+  }
+
+  async #historyOf(resident: Resident): Promise<readonly HistoryEvent[]> {
+    const [loaded] = await this.#read([resident.instance.iid]);
+    // Whatever is read, the commit is refused where it does not fit what was in memory.
+    return loaded?.chunks.flatMap((chunk) => decodeChunk(chunk)) ?? [];
+  }
+
+  #advance(
+    resident: Resident,
+    { commit, scheduled, closed, after }: AppliedTurn,
+    fencingToken: number,
+  ): void {
+    const { iid } = resident.instance;
+    resident.instance = advanced(resident.instance, commit, fencingToken);
+    if (commit.end !== undefined) {
+      this.#drop(resident);
+      this.#activities.abort(iid, "The orchestration has ended.");
+      return;
+    }
+    if (commit.next !== undefined) {
+      this.#parts.executor.forget(iid);
+      this.#activities.abort(iid, "The orchestration has continued as new.");
+      resident.beginGeneration(commit.next, commit.atMs);
+      return;
+    }
+    resident.otherOpenTasks = after.otherOpenTasks;
+    resident.historyEvents = after.historyEvents;
+    resident.historyLength = after.historyLength;
+    for (const task of closed) resident.openActivities.delete(task);
+    for (const activity of scheduled) resident.openActivities.set(activity.task, activity);
+    this.#activities.start(resident.instance, scheduled);
+  }
+
+  #standParked(resident: Resident, outcome: TurnOutcome & { readonly kind: "parked" }): void {
+    const { instanceId, name } = resident.instance;
+    this.#parts.logger.warn(`Instance '${instanceId}' is parked: ${outcome.message}`, {
+      instanceId,
+      orchestration: name,
+      code: outcome.code,
+    });
+    this.#drop(resident);
+  }
+
+  /** Drops the memory and reads it again; what only this process knows is kept for the same generation. */
+  #reload(resident: Resident, taken: readonly InboxItem[] = []): void {
+    const { iid, generation } = resident.instance;
+    const local = [...taken, ...resident.inbox].filter(
+      (item) => item.n === undefined && item.timer === undefined,
+    );
+    this.#drop(resident);
+    this.#withResident(iid, (fresh) => {
+      if (!fresh.isAt(generation)) {
+        this.#activities.abort(iid, "The orchestration has moved on.");
+        return;
+      }
+      fresh.inbox.unshift(...local.filter((item) => isOpen(fresh, item)));
+      this.#pump(fresh);
+    });
+  }
+
+  #drop(resident: Resident): void {
+    const { iid } = resident.instance;
+    resident.dead = true;
+    this.#settleTimers(resident.instance, resident.inbox, true);
+    this.#parts.executor.forget(iid);
+    if (this.#residents.get(iid) === resident) this.#residents.delete(iid);
+  }
+
+  #settleTimers({ iid, generation }: Instance, items: readonly InboxItem[], again: boolean): void {
+    for (const { timer } of items) {
+      if (timer !== undefined) this.#parts.onTimerSettled({ iid, generation, task: timer }, again);
+    }
+  }
+
+  #touch(resident: Resident): void {
+    if (resident.dead) return;
+    this.#residents.delete(resident.instance.iid);
+    this.#residents.set(resident.instance.iid, resident);
+  }
+
+  #evict(): void {
+    let examined = 0;
+    for (const resident of this.#residents.values()) {
+      if (this.#residents.size <= this.#parts.maxResidentInstances || ++examined > 64) return;
+      if (resident.isIdle()) this.#drop(resident);
+    }
+  }
+
+  #onActivityDone(instance: Instance, activity: OpenActivity, outcome: ActivityOutcome): void {
+    const atMs = this.#parts.env.now();
+    if (outcome.kind === "unregistered") {
+      this.#withResident(instance.iid, (resident) => {
+        const { code, message } = unregistered("activity", activity.name);
+        if (resident.isAt(instance.generation)) this.#park(resident.instance, { code, message });
+      });
+      return;
+    }
+    const event: IncomingEvent =
+      outcome.kind === "completed"
+        ? {
+            type: "TaskCompleted",
+            atMs,
+            taskScheduledId: activity.task,
+            ...(outcome.result === undefined ? {} : { result: outcome.result }),
+          }
+        : { type: "TaskFailed", atMs, taskScheduledId: activity.task, failure: outcome.failure };
+    this.#withResident(instance.iid, (resident) => {
+      if (!resident.isAt(instance.generation)) return;
+      resident.inbox.push({ events: [event] });
+      this.#pump(resident);
+    });
+  }
+
+  /** Says, durably, why the instance stands still. Loses against any other commit, as it should. */
+  #park(instance: Instance, reason: unknown): void {
+    const { code, message } = reasonOf(reason);
+    this.#parts.logger.error(`Instance '${instance.instanceId}' is parked: ${message}`, {
+      instanceId: instance.instanceId,
+      code,
+      error: reason,
+    });
+    this.#parts.env.spawn(`parking ${instance.instanceId}`, async () => {
+      await this.#commit(parkCommit(instance, { code, message }, this.#parts.env.now(), this.#nextWriter()));
+      const resident = this.#residents.get(instance.iid);
+      if (resident !== undefined && !resident.busy) this.#drop(resident);
+    });
+  }
+
+  #isBlocked(instance: Instance): OrchestratorBlockedError | undefined {
+    const strike = this.#strikes.get(instance.iid);
+    if (strike?.generation !== instance.generation || strike.count < MAX_STRIKES) return undefined;
+    return new OrchestratorBlockedError(instance.name, strike.count);
+  }
+
+  /** A turn that ended proves that it does not block. */
+  #forgiveStrikes(iid: number): void {
+    if (!this.#strikes.delete(iid)) return;
+    this.#parts.env.spawn("clearing strikes", () => this.#parts.store.clearStrikes(iid));
+  }
+
+  async #commit(commit: TurnCommit): Promise<CommitResult> {
+    const [result] = await this.#persist(() => this.#parts.store.commit([commit]));
+    if (result === undefined) throw new EngineFaultError("The store gave no answer to a commit.");
+    return result;
+  }
+
+  /** A store that cannot serve now (busy, disk full) is asked again: the turn is not lost, only late. */
+  async #persist<T>(operation: () => Promise<T>): Promise<T> {
+    const { env, logger } = this.#parts;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await operation();
+      } catch (error) {
+        if (!(error instanceof StoreConflictError)) throw error;
+        logger.warn("the store could not serve the worker; trying again", { error, attempt });
+        await env.sleep(Math.min(50 * 2 ** attempt, 5000) * (0.5 + env.random()));
+      }
+    }
+  }
+
+  #nextWriter(): Writer {
+    this.#commits += 1;
+    return { id: this.#parts.workerId, commitNumber: this.#commits, nextExecutionId: this.#parts.env.id() };
+  }
+}
+
+function timerEvent({ task, dueMs }: DueTimer, atMs: number): IncomingEvent {
+  return task === START_TIMER
+    ? { type: "ExecutionStarted", atMs }
+    : { type: "TimerFired", atMs, timerId: task, fireAtMs: dueMs };
+}
+
+/** The row after an accepted commit, as the store wrote it. */
+function advanced(instance: Instance, commit: TurnCommit, fencingToken: number): Instance {
+  const { parked, ...rest } = instance;
+  const nextParked = commit.parked === undefined ? parked : (commit.parked ?? undefined);
+  const nextStatus = commit.status ?? instance.status;
+  return {
+    ...rest,
+    sequence: commit.next === undefined ? instance.sequence + 1 : 0,
+    generation: commit.next === undefined ? instance.generation : instance.generation + 1,
+    executionId: commit.next?.executionId ?? instance.executionId,
+    fencingToken,
+    status: nextStatus,
+    activities: commit.activities,
+    worker: commit.writer,
+    updatedAtMs: commit.atMs,
+    ...(nextParked === undefined ? {} : { parked: nextParked }),
+  };
+}
+
+function unregistered(
+  kind: "orchestration" | "activity",
+  name: string,
+): TurnOutcome & { readonly kind: "parked" } {
+  return {
+    kind: "parked",
+    code: "UnregisteredName",
+    message: `No worker here has registered ${kind} "${name}". Register it and restart the process, or resume the instance where it is registered.`,
+  };
+}
+
+function parkedBy(error: TenureError): TurnOutcome {
+  return { kind: "parked", code: error.code, message: error.message };
+}
+
+function reasonOf(reason: unknown): { readonly code: string; readonly message: string } {
+  if (reason instanceof TenureError) return { code: reason.code, message: reason.message };
+  if (reason instanceof Error) return { code: "EngineFault", message: `${reason.name}: ${reason.message}` };
+  if (typeof reason === "object" && reason !== null && "code" in reason && "message" in reason) {
+    return { code: String(reason.code), message: String(reason.message) };
+  }
+  return { code: "EngineFault", message: String(reason) };
+}
+
+function bringsResume(mail: Mail): boolean {
+  return decodeChunk(mail.events).some((event) => event.type === "ExecutionResumed");
+}
+
+/** Whether a local item still means something to this memory: its task has not been answered. */
+function isOpen(resident: Resident, item: InboxItem): boolean {
+  return item.events.some(
+    (event) => "taskScheduledId" in event && resident.openActivities.has(event.taskScheduledId),
+  );
+}
+
+function answers(item: InboxItem, task: number): boolean {
+  return item.events.some((event) => "taskScheduledId" in event && event.taskScheduledId === task);
+}

@@ -1,0 +1,26 @@
+import type { Env } from "../core/env.js";
+
+/** A loop's rest: ends after a time, or when somebody wakes it; a wake while it works is not lost. */
+export class Pulse {
+  readonly #env: Env;
+  #awake = false;
+  #resting: AbortController | undefined;
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  wake(): void {
+    this.#awake = true;
+    this.#resting?.abort();
+  }
+
+  async rest(ms: number): Promise<void> {
+    if (!this.#awake && ms > 0) {
+      this.#resting = new AbortController();
+      await this.#env.sleep(ms, this.#resting.signal);
+      this.#resting = undefined;
+    }
+    this.#awake = false;
+  }
+}

@@ -1,0 +1,141 @@
+import type { HistoryEvent, IncomingEvent } from "../core/history.js";
+import { decodeChunk } from "../core/history-codec.js";
+import type { Execution, Instance } from "../core/instance.js";
+import type { Mail } from "../core/message.js";
+import { readMail } from "../core/message.js";
+import type { LoadedInstance, NextGeneration } from "../core/store.js";
+import { type OpenActivity, openTasksOf, type TurnState } from "../core/turn.js";
+
+/** Something for an instance's next turn, and where it is kept until that turn commits. */
+export interface InboxItem {
+  readonly events: readonly IncomingEvent[];
+  /** The message that brought it. */
+  readonly n?: number;
+  /** The mail counter that the message carries. */
+  readonly mail?: number;
+  /** The timer whose firing it is. */
+  readonly timer?: number;
+}
+
+/** An instance in this worker's memory: its committed state, and what waits for its next turn. */
+export class Resident {
+  instance: Instance;
+  execution: Execution;
+  openActivities: Map<number, OpenActivity>;
+  otherOpenTasks: number;
+  historyEvents: number;
+  historyLength: number;
+  mailSeen: number;
+  /** The time of the last turn: turns never go back. */
+  lastTurnMs: number;
+  /** In order of arrival. */
+  inbox: InboxItem[] = [];
+  /** A turn or a commit of it is under way. */
+  busy = false;
+  /** Its memory is void: the store has moved on, or it was dropped. Nothing of it may be run any more. */
+  dead = false;
+  /** It stands parked, and neither a new process nor a resume lets it try again. */
+  held: boolean;
+  /** The highest message number that this memory accounts for. */
+  lastMessage: number;
+  #history: readonly HistoryEvent[] | undefined;
+
+  constructor(loaded: LoadedInstance, retryParked: boolean) {
+    const history = loaded.chunks.flatMap((chunk) => decodeChunk(chunk));
+    const { openActivities, otherOpenTasks } = openTasksOf(history);
+    this.instance = loaded.instance;
+    this.execution = loaded.execution;
+    this.openActivities = new Map(openActivities);
+    this.otherOpenTasks = otherOpenTasks;
+    this.historyEvents = history.length;
+    this.historyLength = loaded.chunks.reduce((length, chunk) => length + chunk.length, 0);
+    this.mailSeen = loaded.instance.mail;
+    this.lastTurnMs = lastTurnOf(history);
+    this.lastMessage = loaded.messages.at(-1)?.n ?? 0;
+    this.inbox = loaded.messages.map(itemOf);
+    this.#history = history;
+    const resumed = this.inbox.some((item) => item.events.some((event) => event.type === "ExecutionResumed"));
+    this.held = loaded.instance.parked !== undefined && !retryParked && !resumed;
+  }
+
+  get state(): TurnState {
+    return this;
+  }
+
+  /** The history as it was loaded; given away once, for the first turn's replay. */
+  takeHistory(): readonly HistoryEvent[] | undefined {
+    const history = this.#history;
+    this.#history = undefined;
+    return history;
+  }
+
+  /** Whether this memory is about the row's current generation. */
+  isAt(generation: number): boolean {
+    return this.instance.generation === generation;
+  }
+
+  /**
+   * Whether a turn can run: something came in, and, in a new generation, its start is among it. Events
+   * that precede a start (of a scheduled instance, or around continue-as-new) wait for it.
+   */
+  isReady(): boolean {
+    if (this.busy || this.dead || this.held || this.inbox.length === 0) return false;
+    return this.instance.sequence > 0 || this.inbox.some(startsExecution);
+  }
+
+  receive(mail: Mail): void {
+    if (mail.n <= this.lastMessage) return;
+    this.lastMessage = mail.n;
+    if (mail.generation !== undefined && mail.generation !== this.instance.generation) return;
+    this.inbox.push(itemOf(mail));
+  }
+
+  /** Takes what waits, the execution's start first. */
+  takeInbox(): InboxItem[] {
+    const items = this.inbox;
+    this.inbox = [];
+    for (const { mail } of items) if (mail !== undefined && mail > this.mailSeen) this.mailSeen = mail;
+    return items.length > 1 && items.some(startsExecution)
+      ? [...items.filter(startsExecution), ...items.filter((item) => !startsExecution(item))]
+      : items;
+  }
+
+  /** Continue-as-new: the same run in a new execution, with an empty history. Only the run's mail remains. */
+  beginGeneration(next: NextGeneration, atMs: number): void {
+    const { input: _input, customStatus: _status, ...kept } = this.execution;
+    this.execution = {
+      ...kept,
+      executionId: next.executionId,
+      generation: this.instance.generation,
+      fencingToken: this.instance.fencingToken,
+      createdAtMs: atMs,
+      updatedAtMs: atMs,
+      ...(next.input === undefined ? {} : { input: next.input }),
+      ...(next.version === undefined ? {} : { version: next.version }),
+    };
+    this.openActivities = new Map();
+    this.otherOpenTasks = 0;
+    this.historyEvents = 0;
+    this.historyLength = 0;
+    this.#history = [];
+    this.inbox = this.inbox.filter((item) => item.mail !== undefined);
+  }
+
+  /** Nothing of it is needed in memory: it waits for something that will come by message or timer. */
+  isIdle(): boolean {
+    return !this.busy && this.inbox.length === 0 && this.openActivities.size === 0;
+  }
+}
+
+function itemOf(mail: Mail): InboxItem {
+  return { events: readMail(mail), n: mail.n, ...(mail.mail === undefined ? {} : { mail: mail.mail }) };
+}
+
+function startsExecution(item: InboxItem): boolean {
+  return item.events.some((event) => event.type === "ExecutionStarted" || event.type === "ExecutionRewound");
+}
+
+function lastTurnOf(history: readonly HistoryEvent[]): number {
+  const last = history.findLast((event) => event.type === "OrchestratorStarted");
+  return last?.atMs ?? 0;
+}

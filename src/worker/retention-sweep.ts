@@ -1,0 +1,86 @@
+import type { Env, Logger } from "../core/env.js";
+import { StoreClosedError } from "../core/errors.js";
+import { ENDED_STATUSES, type EndedStatus } from "../core/instance.js";
+import { parseRetention, RETENTION_BY_STATUS, RETENTION_SETTING } from "../core/retention.js";
+import type { ListCursor, Store } from "../core/store.js";
+import { Pulse } from "./pulse.js";
+
+/** How often ended instances are looked through. */
+const SWEEP_MS = 10 * 60_000;
+
+/** Instances purged, and rows examined, at a time: between batches other work goes on. */
+const BATCH = 200;
+const EXAMINE = 2000;
+
+/** Purges ended instances, and past executions, once they are older than the hub's retention. */
+export class RetentionSweep {
+  readonly #env: Env;
+  readonly #store: Store;
+  readonly #logger: Logger;
+  readonly #pulse: Pulse;
+  #stopped = false;
+
+  constructor(env: Env, store: Store, logger: Logger) {
+    this.#env = env;
+    this.#store = store;
+    this.#logger = logger;
+    this.#pulse = new Pulse(env);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#pulse.wake();
+  }
+
+  async run(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        await this.sweep();
+      } catch (error) {
+        if (error instanceof StoreClosedError) return;
+        this.#logger.warn("the retention sweep failed; trying again later", { error });
+      }
+      await this.#pulse.rest(SWEEP_MS);
+    }
+  }
+
+  /** One pass over all statuses that have an age. @returns how many instances were purged. */
+  async sweep(): Promise<number> {
+    const stored = await this.#store.setting(RETENTION_SETTING);
+    if (stored === undefined) return 0;
+    const retention = parseRetention(JSON.parse(stored));
+    let purged = 0;
+    for (const status of ENDED_STATUSES) {
+      const ageMs = retention[RETENTION_BY_STATUS[status]];
+      if (ageMs !== undefined) purged += await this.#purgeOlder(status, this.#env.now() - ageMs);
+    }
+    if (purged > 0) this.#logger.info("purged instances past their retention", { purged });
+    return purged;
+  }
+
+  async #purgeOlder(status: EndedStatus, endedBeforeMs: number): Promise<number> {
+    let purged = 0;
+    let after: ListCursor | undefined;
+    do {
+      const page = await this.#store.list({
+        filter: { runtimeStatus: [status], updatedToMs: endedBeforeMs },
+        limit: BATCH,
+        examine: EXAMINE,
+        ...(after === undefined ? {} : { after }),
+      });
+      const atMs = this.#env.now();
+      const answers = await this.#store.execute(
+        page.records.map(({ instance }) => ({ kind: "purge", instanceId: instance.instanceId, atMs })),
+      );
+      purged += answers.filter((answer) => answer.outcome === "purged").length;
+      after = page.next;
+      await this.#env.yieldNow();
+    } while (after !== undefined && !this.#stopped);
+    while (!this.#stopped) {
+      const pruned = await this.#store.pruneExecutions({ status, endedBeforeMs, limit: BATCH });
+      if (pruned < BATCH) break;
+      await this.#env.yieldNow();
+    }
+    return purged;
+  }
+}

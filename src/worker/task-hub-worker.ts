@@ -1,0 +1,171 @@
+import type { Env, Logger } from "../core/env.js";
+import { StoreClosedError } from "../core/errors.js";
+import type { Executor } from "../core/executor.js";
+import type { ChangeHint, Refusal, Store, TurnBoard, WorkerInfo } from "../core/store.js";
+import { Dispatcher } from "./dispatcher.js";
+import { Mailbox } from "./mailbox.js";
+import { RequestHandler } from "./request-handler.js";
+import { RetentionSweep } from "./retention-sweep.js";
+import { TimerLoop } from "./timer-loop.js";
+
+/** What a worker is made of. */
+export interface TaskHubWorkerParts {
+  readonly store: Store;
+  readonly executor: Executor;
+  readonly env: Env;
+  readonly logger: Logger;
+  readonly info: WorkerInfo;
+  readonly board: TurnBoard;
+  readonly maxConcurrentActivities: number;
+  readonly maxResidentInstances: number;
+  /** A child start was refused. */
+  readonly onRefused: (refusal: Refusal) => void;
+}
+
+/** A worker's load, for health pages. */
+export interface WorkerLoad {
+  readonly turns: number;
+  readonly activities: number;
+  readonly residents: number;
+}
+
+/** Unfinished instances are adopted in batches of this size, other work in between. */
+const ADOPT_BATCH = 500;
+
+/** How often activities in flight are held against the store, at most. */
+const HEADS_CHECK_MS = 250;
+
+/** How often a drain looks whether it is done. */
+const DRAIN_LOOK_MS = 10;
+
+/**
+ * Runs the orchestrations and activities of a hub in this process: takes up what earlier processes
+ * left, then follows messages and timers until it is stopped.
+ */
+export class TaskHubWorker {
+  readonly #parts: TaskHubWorkerParts;
+  readonly #dispatcher: Dispatcher;
+  readonly #mailbox: Mailbox;
+  readonly #timers: TimerLoop;
+  readonly #requests: RequestHandler;
+  readonly #sweep: RetentionSweep;
+  readonly #loops: Promise<void>[] = [];
+  #unsubscribe: () => void = () => {};
+  #stopped = false;
+  #checkingHeads = false;
+
+  constructor(parts: TaskHubWorkerParts) {
+    const { store, executor, env, logger, info, maxConcurrentActivities, maxResidentInstances, onRefused } =
+      parts;
+    this.#parts = parts;
+    this.#timers = new TimerLoop(env, store, logger);
+    this.#mailbox = new Mailbox(env, store, logger);
+    this.#requests = new RequestHandler(env, store, logger, onRefused);
+    this.#sweep = new RetentionSweep(env, store, logger);
+    this.#dispatcher = new Dispatcher({
+      store,
+      executor,
+      env,
+      logger,
+      workerId: info.id,
+      maxConcurrentActivities,
+      maxResidentInstances,
+      onTimerSettled: (timer, again) => this.#timers.settle(timer, again),
+    });
+  }
+
+  get load(): WorkerLoad {
+    return this.#dispatcher.load;
+  }
+
+  /**
+   * Joins the hub and starts working.
+   *
+   * @throws StoreHeldError where another engine holds the store.
+   */
+  async start(): Promise<void> {
+    const { store, info, board } = this.#parts;
+    await store.join(info);
+    store.watchTurns?.(board);
+    this.#dispatcher.rememberStrikes(await store.strikes());
+    this.#unsubscribe = store.subscribe((hint) => this.#onHint(hint));
+    this.#run("adopting unfinished instances", () => this.#adoptUnfinished());
+    this.#run("reading messages", () =>
+      this.#mailbox.run(
+        (mail) => this.#dispatcher.deliver(mail),
+        (requests) => this.#run("carrying out requests", () => this.#requests.handle(requests)),
+      ),
+    );
+    this.#run("firing timers", () => this.#timers.run((timer) => this.#dispatcher.fire(timer)));
+    this.#run("retention sweep", () => this.#sweep.run());
+  }
+
+  /**
+   * Stops: takes nothing new, lets turns and activities under way finish for so long, then aborts the
+   * activities. What was not finished runs again at the next start.
+   */
+  async stop(drainMs: number): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#unsubscribe();
+    this.#mailbox.stop();
+    this.#timers.stop();
+    this.#requests.stop();
+    this.#sweep.stop();
+    this.#dispatcher.stopActivities();
+    const { env } = this.#parts;
+    const start = env.monotonicMs();
+    while (!this.#dispatcher.isIdle() && env.monotonicMs() - start < drainMs) await env.sleep(DRAIN_LOOK_MS);
+    this.#dispatcher.abortActivities("The worker stops.");
+    await Promise.all(this.#loops);
+  }
+
+  #run(name: string, loop: () => Promise<void>): void {
+    const running = loop().catch((error: unknown) => {
+      if (!(error instanceof StoreClosedError)) this.#parts.logger.error(`${name} failed`, { error });
+    });
+    this.#loops.push(running);
+    void running.finally(() => this.#loops.splice(this.#loops.indexOf(running), 1));
+  }
+
+  async #adoptUnfinished(): Promise<void> {
+    for (let afterIid = 0; !this.#stopped; ) {
+      const iids = await this.#parts.store.unfinished({ shards: "all", afterIid, limit: ADOPT_BATCH });
+      for (const iid of iids) this.#dispatcher.adopt(iid);
+      const last = iids.at(-1);
+      if (last === undefined || iids.length < ADOPT_BATCH) return;
+      afterIid = last;
+      await this.#parts.env.yieldNow();
+    }
+  }
+
+  #onHint(hint: ChangeHint): void {
+    if (hint.from === "elsewhere") {
+      this.#mailbox.wake();
+      this.#timers.wake();
+      this.#checkHeads();
+      return;
+    }
+    if (hint.messages) this.#mailbox.wake();
+    if (hint.nextDueMs !== undefined) this.#timers.noticeDue(hint.nextDueMs);
+    this.#checkHeads();
+  }
+
+  /** Somebody may have ended an instance whose activities run here: they must be told. */
+  #checkHeads(): void {
+    if (this.#checkingHeads || this.#stopped) return;
+    if (this.#dispatcher.instancesWithActivities().length === 0) return;
+    this.#checkingHeads = true;
+    this.#run("looking after running activities", async () => {
+      await this.#parts.env.sleep(HEADS_CHECK_MS);
+      this.#checkingHeads = false;
+      const iids = this.#dispatcher.instancesWithActivities();
+      const heads = new Map((await this.#parts.store.heads(iids)).map((head) => [head.iid, head]));
+      for (const iid of iids) {
+        const head = heads.get(iid);
+        const valid = head !== undefined && head.live && this.#dispatcher.isAt(iid, head.generation);
+        if (!valid) this.#dispatcher.invalidate(iid);
+      }
+    });
+  }
+}

@@ -1,0 +1,87 @@
+import type { Env, Logger } from "../core/env.js";
+import { StoreClosedError } from "../core/errors.js";
+import type { DueTimer, Store } from "../core/store.js";
+import type { TimerKey } from "./dispatcher.js";
+import { Pulse } from "./pulse.js";
+
+/**
+ * The longest rest. Far below what a Node timer can hold, so that timers of any length, a clock that
+ * jumps, and daylight saving do not matter: after each rest the clock is looked at again.
+ */
+const MAX_REST_MS = 60_000;
+
+/** After an error, or while everything due is already on its way. */
+const RETRY_MS = 100;
+
+/** Timers read at once. */
+const DUE_LIMIT = 1000;
+
+/** Fires durable timers when they are due, never before, from one table and with one sleeping timer. */
+export class TimerLoop {
+  readonly #env: Env;
+  readonly #store: Store;
+  readonly #logger: Logger;
+  readonly #pulse: Pulse;
+  /** Fired, but not committed: the store still lists them. */
+  readonly #fired = new Set<string>();
+  #nextDueMs = Number.POSITIVE_INFINITY;
+  #stopped = false;
+
+  constructor(env: Env, store: Store, logger: Logger) {
+    this.#env = env;
+    this.#store = store;
+    this.#logger = logger;
+    this.#pulse = new Pulse(env);
+  }
+
+  /** Looks again at once. */
+  wake(): void {
+    this.#pulse.wake();
+  }
+
+  /** A timer was set. */
+  noticeDue(dueMs: number): void {
+    if (dueMs < this.#nextDueMs) this.#pulse.wake();
+  }
+
+  /** A fired timer's turn has committed, or, with `again`, will not. */
+  settle(timer: TimerKey, again: boolean): void {
+    this.#fired.delete(keyOf(timer));
+    if (again) this.#pulse.wake();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#pulse.wake();
+  }
+
+  async run(fire: (timer: DueTimer) => void): Promise<void> {
+    while (!this.#stopped) await this.#pulse.rest(await this.#fireDue(fire));
+  }
+
+  /** @returns how long to rest. */
+  async #fireDue(fire: (timer: DueTimer) => void): Promise<number> {
+    try {
+      const nowMs = this.#env.now();
+      const limit = DUE_LIMIT + this.#fired.size;
+      const { timers, nextDueMs } = await this.#store.due({ shards: "all", untilMs: nowMs, limit });
+      for (const timer of timers) {
+        const key = keyOf(timer);
+        if (this.#fired.has(key)) continue;
+        this.#fired.add(key);
+        fire(timer);
+      }
+      this.#nextDueMs = nextDueMs ?? Number.POSITIVE_INFINITY;
+      if (timers.length === limit) return 0;
+      return Math.min(Math.max(this.#nextDueMs - this.#env.now(), 0), MAX_REST_MS);
+    } catch (error) {
+      if (error instanceof StoreClosedError) this.#stopped = true;
+      else this.#logger.warn("due timers could not be read; trying again", { error });
+      return RETRY_MS;
+    }
+  }
+}
+
+function keyOf({ iid, generation, task }: TimerKey): string {
+  return `${iid}:${generation}:${task}`;
+}
