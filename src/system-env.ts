@@ -12,7 +12,7 @@ export function systemEnv(logger: Logger): Env {
     now: () => Date.now(),
     monotonicMs: () => performance.now(),
     random: () => Math.random(),
-    id: () => uuidV7(Date.now()),
+    id: uuidV7Source(),
     hash: (algorithm, text) => createHash(algorithm).update(text).digest("hex"),
     sleep,
     drain,
@@ -49,11 +49,23 @@ function drain(): Promise<void> {
   });
 }
 
+/** Random bytes are drawn for so many IDs at once: a draw costs more than an ID. */
+const IDS_PER_DRAW = 256;
+
 /** RFC 9562 UUIDv7 as 32 hex digits: 48 bits of time, then 74 random bits. */
-function uuidV7(nowMs: number): string {
-  const bytes = randomBytes(16);
-  bytes.writeUIntBE(nowMs, 0, 6);
-  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x70, 6);
-  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
-  return bytes.toString("hex");
+function uuidV7Source(): () => string {
+  let drawn = Buffer.alloc(0);
+  let used = 0;
+  return () => {
+    if (used === drawn.length) {
+      drawn = randomBytes(16 * IDS_PER_DRAW);
+      used = 0;
+    }
+    const bytes = drawn.subarray(used, used + 16);
+    used += 16;
+    bytes.writeUIntBE(Date.now(), 0, 6);
+    bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x70, 6);
+    bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+    return bytes.toString("hex");
+  };
 }

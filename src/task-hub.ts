@@ -186,7 +186,7 @@ async function connect(options: ConnectOptions) {
   const logger = options.logger ?? silentLogger;
   const env = options.env ?? systemEnv(logger);
   const codec = options.codec ?? jsonCodec;
-  const store = await openStore(options.store, options.taskHub ?? "default", env);
+  const store = await openStore(options.store, options.taskHub ?? "default");
   const refusals = new RefusalLog(env, store, logger);
   const requester = options.requester ?? `${hostname()} pid ${process.pid}`;
   const client = new TaskHubClient({ store, env, codec, logger, requester, refusals });
@@ -194,7 +194,7 @@ async function connect(options: ConnectOptions) {
 }
 
 /** Loads the store's driver when it is first needed. */
-async function openStore(store: string | Store, taskHub: string, env: Env): Promise<Store> {
+async function openStore(store: string | Store, taskHub: string): Promise<Store> {
   if (typeof store !== "string") return store;
   if (store === "memory") {
     const { openMemoryStore } = await import("./stores/memory/store.js");

@@ -60,14 +60,15 @@ export class ChangeWaiter {
   /** Rings when the wait must end, and tells whether it has. */
   #ringAtLimit(bell: Bell, { timeoutMs, signal }: WaitLimit): { reached(): boolean; stop(): void } {
     let expired = false;
-    const stopped = new AbortController();
+    // Given a reason: without one, an abort builds an exception with a stack.
+    const stopped = timeoutMs === undefined ? undefined : new AbortController();
     const onAbort = (): void => bell.ring();
     signal?.addEventListener("abort", onAbort, { once: true });
     if (timeoutMs !== undefined) {
       this.#env.spawn("wait timeout", async () => {
         const start = this.#env.monotonicMs();
         // Longer waits than a timer can hold are slept in pieces.
-        for (let leftMs = timeoutMs; leftMs > 0 && !stopped.signal.aborted; ) {
+        for (let leftMs = timeoutMs; leftMs > 0 && stopped?.signal.aborted === false; ) {
           await this.#env.sleep(Math.min(leftMs, 60_000), stopped.signal);
           leftMs = timeoutMs - (this.#env.monotonicMs() - start);
         }
@@ -78,7 +79,7 @@ export class ChangeWaiter {
     return {
       reached: () => expired || signal?.aborted === true || this.#closed.signal.aborted,
       stop: () => {
-        stopped.abort();
+        stopped?.abort("no longer waited for");
         signal?.removeEventListener("abort", onAbort);
       },
     };

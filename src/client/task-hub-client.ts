@@ -1,5 +1,5 @@
 import type { Command, CommandAnswer, StartAccepted, StartCommand } from "../core/command.js";
-import { type InputOption, type OrchestrationDefinition } from "../core/definition.js";
+import type { InputOption, OrchestrationDefinition } from "../core/definition.js";
 import type { Env, Logger } from "../core/env.js";
 import {
   EngineFaultError,
@@ -23,10 +23,10 @@ import {
   type Tags,
 } from "../core/instance.js";
 import { parseInstanceId } from "../core/instance-id.js";
-import { encodeValue, type PayloadCodec } from "../core/payload.js";
+import { decodeValue, encodeValue, type Payload, type PayloadCodec } from "../core/payload.js";
 import { parseRetention, RETENTION_SETTING, type Retention } from "../core/retention.js";
 import { rewindCommand } from "../core/rewind-command.js";
-import { type IfEnded, type IfLive, type StartPolicy, startPolicy } from "../core/start-policy.js";
+import { type IfEnded, type IfLive, startPolicy } from "../core/start-policy.js";
 import type { ListFilter, Refusal, Store, WorkerInfo } from "../core/store.js";
 import { ChangeWaiter, type WaitLimit } from "./change-waiter.js";
 import { type OrchestrationHandle, resultOf } from "./orchestration-handle.js";
@@ -295,7 +295,7 @@ export class TaskHubClient {
    */
   async restart(
     instanceId: string,
-    options: { readonly newInstanceId?: boolean } = {},
+    options: { readonly newInstanceId?: boolean; readonly requester?: string } = {},
   ): Promise<OrchestrationHandle> {
     const id = parseInstanceId(instanceId);
     const record = await this.#store.get(id);
@@ -313,7 +313,7 @@ export class TaskHubClient {
       ...(execution.input === undefined ? {} : { input: execution.input }),
     };
     const answer = await this.#execute(command);
-    if (answer.outcome === "refused") throw this.#refuse(command, answer, undefined);
+    if (answer.outcome === "refused") throw this.#refuse(command, answer, options.requester);
     return this.#handle(command.instanceId, startAccepted(answer));
   }
 
@@ -370,6 +370,11 @@ export class TaskHubClient {
       execution: executionStatusOf(stored.of, this.#codec),
       events: stored.chunks.flatMap((chunk) => decodeChunk(chunk)),
     };
+  }
+
+  /** The value of a payload in a history event. */
+  decodePayload(payload: Payload | undefined): unknown {
+    return decodeValue(this.#codec, payload);
   }
 
   /** All executions of an ID that are kept, newest first. */

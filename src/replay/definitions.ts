@@ -74,10 +74,10 @@ export function createRegistry(definitions: readonly Definition[]): Registry {
   for (const definition of definitions) {
     switch (definition[DEFINITION]) {
       case "orchestration":
-        register(orchestrations, definition);
+        register(orchestrations, definition, isOrchestratorFunction);
         break;
       case "activity":
-        register(activities, definition);
+        register(activities, definition, isActivityFunction);
         break;
       case "httpTrigger":
         break; // the HTTP handler's
@@ -86,8 +86,18 @@ export function createRegistry(definitions: readonly Definition[]): Registry {
   return { orchestrations, activities };
 }
 
-function register<F>(functions: Map<string, F>, definition: Definition): void {
-  const run = functionOf<F>(definition);
+function register<F>(
+  functions: Map<string, F>,
+  definition: Definition,
+  isFunction: (value: unknown) => value is F,
+): void {
+  // Another copy of this package may have made the definition: its function is found by symbol, not by class.
+  const run: unknown = Reflect.get(definition, FUNCTION);
+  if (!isFunction(run)) {
+    throw new ConfigurationError(
+      `The definition "${definition.name}" has no function. Make it with orchestration() or activity().`,
+    );
+  }
   const known = functions.get(definition.name);
   if (known !== undefined && known !== run) {
     throw new ConfigurationError(
@@ -97,12 +107,10 @@ function register<F>(functions: Map<string, F>, definition: Definition): void {
   functions.set(definition.name, run);
 }
 
-/** Another copy of this package may have made the definition: its function is found by symbol, not by class. */
-function functionOf<F>(definition: Definition): F;
-function functionOf(definition: Definition): unknown {
-  const run: unknown = Reflect.get(definition, FUNCTION);
-  if (typeof run === "function") return run;
-  throw new ConfigurationError(
-    `The definition "${definition.name}" has no function. Make it with orchestration() or activity().`,
-  );
+function isOrchestratorFunction(value: unknown): value is OrchestratorFunction {
+  return typeof value === "function";
+}
+
+function isActivityFunction(value: unknown): value is ActivityFunction {
+  return typeof value === "function";
 }

@@ -1,4 +1,4 @@
-import type { Env, Logger } from "../core/env.js";
+import type { Env, LogFields, Logger } from "../core/env.js";
 import type {
   ActivityOutcome,
   ActivityWorkItem,
@@ -104,8 +104,9 @@ export class LocalExecutor implements Executor {
     return new OrchestrationRun({ orchestrator, instance, execution, env, codec, logger });
   }
 
-  #activityContext({ instance, fencingToken, task, name, signal }: ActivityWorkItem): ActivityContext {
-    const fields = { instanceId: instance.instanceId, activity: name, task };
+  /** Signal and log are made when they are first looked at: most activities use neither. */
+  #activityContext(item: ActivityWorkItem): ActivityContext {
+    const { instance, fencingToken, task, name } = item;
     const { logger } = this.#parts;
     return {
       instanceId: instance.instanceId,
@@ -116,12 +117,11 @@ export class LocalExecutor implements Executor {
       activityName: name,
       taskId: task,
       fencingToken,
-      signal,
-      log: {
-        debug: (message, more) => logger.debug(message, { ...fields, ...more }),
-        info: (message, more) => logger.info(message, { ...fields, ...more }),
-        warn: (message, more) => logger.warn(message, { ...fields, ...more }),
-        error: (message, more) => logger.error(message, { ...fields, ...more }),
+      get signal() {
+        return item.signal;
+      },
+      get log() {
+        return withFields(logger, { instanceId: instance.instanceId, activity: name, task });
       },
     };
   }
@@ -139,4 +139,13 @@ export class LocalExecutor implements Executor {
     const cells = this.#parts.board?.cells;
     if (cells !== undefined) Atomics.store(cells, 0, -this.#turns);
   }
+}
+
+function withFields(logger: Logger, fields: LogFields): Logger {
+  return {
+    debug: (message, more) => logger.debug(message, { ...fields, ...more }),
+    info: (message, more) => logger.info(message, { ...fields, ...more }),
+    warn: (message, more) => logger.warn(message, { ...fields, ...more }),
+    error: (message, more) => logger.error(message, { ...fields, ...more }),
+  };
 }

@@ -68,7 +68,7 @@ export class OrchestrationRun implements TaskScope {
   /** Waits for external events, first come first served, by lower-cased name. */
   readonly #waits = new Map<string, CancelableTask<unknown>[]>();
   /** External events that no wait has taken, in order of arrival. */
-  #untaken: (IncomingEvent & { readonly type: "EventRaised" })[] = [];
+  readonly #untaken: (IncomingEvent & { readonly type: "EventRaised" })[] = [];
   /** Pending tasks that something awaits. */
   readonly #awaited = new Set<object>();
   /** What came in while suspended; delivered, in order, at the resume. */
@@ -297,13 +297,13 @@ export class OrchestrationRun implements TaskScope {
     const { orchestrator, execution } = this.#parts;
     // The function checked its input's type where it was written; here it is what was stored.
     const input: unknown = this.#decode(execution.input);
-    const done = (settled: Settled): void => {
+    const finish = (settled: Settled): void => {
       if (!this.#turnOpen) this.#fault ??= new ForeignAwaitError(execution.name);
       this.#settled = settled;
     };
     drive(() => Reflect.apply(orchestrator, undefined, [this.#context, input])).then(
-      (output) => done({ kind: "returned", output }),
-      (error: unknown) => done({ kind: "threw", error }),
+      (output) => finish({ kind: "returned", output }),
+      (error: unknown) => finish({ kind: "threw", error }),
     );
   }
 

@@ -4,10 +4,32 @@ import type { Instance } from "../core/instance.js";
 import type { OpenActivity } from "../core/turn.js";
 
 /** An activity that runs, or waits for a place to run, in this process. */
-interface ActivityCall {
+class ActivityCall {
   readonly instance: Instance;
   readonly activity: OpenActivity;
-  readonly controller: AbortController;
+  #controller: AbortController | undefined;
+  #aborted: Error | undefined;
+
+  constructor(instance: Instance, activity: OpenActivity) {
+    this.instance = instance;
+    this.activity = activity;
+  }
+
+  get isAborted(): boolean {
+    return this.#aborted !== undefined;
+  }
+
+  /** Made when first looked at: most activities never do, and it costs more than the call. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
+    return this.#controller.signal;
+  }
+
+  abort(reason: Error): void {
+    this.#aborted ??= reason;
+    this.#controller?.abort(reason);
+  }
 }
 
 /** Tells what came of an activity. Not called for one that was aborted. */
@@ -53,10 +75,10 @@ export class ActivityRunner {
   /** Starts activities whose scheduling is durable. */
   start(instance: Instance, activities: readonly OpenActivity[]): void {
     if (this.#stopped || activities.length === 0) return;
-    let calls = this.#calls.get(instance.iid);
-    if (calls === undefined) this.#calls.set(instance.iid, (calls = new Map()));
+    const calls = this.#calls.get(instance.iid) ?? new Map<number, ActivityCall>();
+    this.#calls.set(instance.iid, calls);
     for (const activity of activities) {
-      const call: ActivityCall = { instance, activity, controller: new AbortController() };
+      const call = new ActivityCall(instance, activity);
       calls.set(activity.task, call);
       this.#queue.push(call);
     }
@@ -68,7 +90,8 @@ export class ActivityRunner {
     const calls = this.#calls.get(iid);
     if (calls === undefined) return;
     this.#calls.delete(iid);
-    for (const { controller } of calls.values()) controller.abort(new Error(reason));
+    const error = new Error(reason);
+    for (const call of calls.values()) call.abort(error);
   }
 
   /** Starts no more; what runs goes on. */
@@ -110,7 +133,7 @@ export class ActivityRunner {
         this.#queue = this.#queue.slice(this.#queueHead);
         this.#queueHead = 0;
       }
-      if (call !== undefined && !call.controller.signal.aborted) return call;
+      if (call !== undefined && !call.isAborted) return call;
     }
     this.#queue = [];
     this.#queueHead = 0;
@@ -118,14 +141,16 @@ export class ActivityRunner {
   }
 
   async #run(call: ActivityCall): Promise<void> {
-    const { instance, activity, controller } = call;
+    const { instance, activity } = call;
     const outcome = await this.#executor.runActivity({
       instance,
       fencingToken: instance.fencingToken,
       task: activity.task,
       name: activity.name,
       ...(activity.input === undefined ? {} : { input: activity.input }),
-      signal: controller.signal,
+      get signal() {
+        return call.signal;
+      },
     });
     this.#running -= 1;
     this.#startNext();

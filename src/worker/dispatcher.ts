@@ -189,8 +189,10 @@ export class Dispatcher {
     const actions = this.#wanted.get(iid) ?? [];
     this.#wanted.delete(iid);
     const retryParked = this.#retryParked.delete(iid);
-    if (loaded === undefined || !isLive(loaded.instance.status))
-      return this.#activities.abort(iid, "The orchestration has ended.");
+    if (loaded === undefined || !isLive(loaded.instance.status)) {
+      this.#activities.abort(iid, "The orchestration has ended.");
+      return;
+    }
     const resident = this.#enter(loaded, retryParked);
     if (resident === undefined) return;
     resident.busy = true; // no turn before everything that waits for it is in its inbox
@@ -224,7 +226,10 @@ export class Dispatcher {
     if (left.length === 0 || this.#isBlocked(resident.instance) !== undefined) return;
     const commit = adoptionCommit(resident.instance, this.#parts.env.now(), this.#nextWriter());
     const result = await this.#commit(commit);
-    if (!result.accepted) return this.#reload(resident);
+    if (!result.accepted) {
+      this.#reload(resident);
+      return;
+    }
     resident.instance = advanced(resident.instance, commit, result.fencingToken);
     this.#activities.start(resident.instance, left);
   }
@@ -261,13 +266,17 @@ export class Dispatcher {
     const items = resident.takeInbox();
     const input = this.#turnInput(resident, items);
     const outcome = await this.#run(resident, input);
-    const applied = applyTurn(resident.state, input, outcome, this.#nextWriter());
+    const applied = applyTurn(resident.state, input, outcome, this.#nextWriter(outcome));
     const result = await this.#commit(applied.commit);
     this.#settleTimers(resident.instance, items, !result.accepted || outcome.kind === "parked");
-    if (!result.accepted) return this.#reload(resident, items);
-    if (outcome.kind === "parked") return this.#standParked(resident, outcome);
-    this.#forgiveStrikes(resident.instance.iid);
-    this.#advance(resident, applied, result.fencingToken);
+    if (!result.accepted) {
+      this.#reload(resident, items);
+    } else if (outcome.kind === "parked") {
+      this.#standParked(resident, outcome);
+    } else {
+      this.#forgiveStrikes(resident.instance.iid);
+      this.#advance(resident, applied, result.fencingToken);
+    }
   }
 
   #turnInput(resident: Resident, items: readonly InboxItem[]): TurnInput {
@@ -462,9 +471,11 @@ export class Dispatcher {
     }
   }
 
-  #nextWriter(): Writer {
+  #nextWriter(outcome?: TurnOutcome): Writer {
     this.#commits += 1;
-    return { id: this.#parts.workerId, commitNumber: this.#commits, nextExecutionId: this.#parts.env.id() };
+    const { workerId, env } = this.#parts;
+    const writer = { id: workerId, commitNumber: this.#commits };
+    return outcome?.kind === "continuedAsNew" ? { ...writer, nextExecutionId: env.id() } : writer;
   }
 }
 
@@ -476,21 +487,22 @@ function timerEvent({ task, dueMs }: DueTimer, atMs: number): IncomingEvent {
 
 /** The row after an accepted commit, as the store wrote it. */
 function advanced(instance: Instance, commit: TurnCommit, fencingToken: number): Instance {
-  const { parked, ...rest } = instance;
-  const nextParked = commit.parked === undefined ? parked : (commit.parked ?? undefined);
-  const nextStatus = commit.status ?? instance.status;
-  return {
-    ...rest,
-    sequence: commit.next === undefined ? instance.sequence + 1 : 0,
-    generation: commit.next === undefined ? instance.generation : instance.generation + 1,
-    executionId: commit.next?.executionId ?? instance.executionId,
-    fencingToken,
-    status: nextStatus,
-    activities: commit.activities,
-    worker: commit.writer,
-    updatedAtMs: commit.atMs,
-    ...(nextParked === undefined ? {} : { parked: nextParked }),
-  };
+  const next: { -readonly [K in keyof Instance]: Instance[K] } = { ...instance };
+  if (commit.next === undefined) {
+    next.sequence += 1;
+  } else {
+    next.sequence = 0;
+    next.generation += 1;
+    next.executionId = commit.next.executionId;
+  }
+  next.fencingToken = fencingToken;
+  next.activities = commit.activities;
+  next.worker = commit.writer;
+  next.updatedAtMs = commit.atMs;
+  if (commit.status !== undefined) next.status = commit.status;
+  if (commit.parked === null) delete next.parked;
+  else if (commit.parked !== undefined) next.parked = commit.parked;
+  return next;
 }
 
 function unregistered(

@@ -1,5 +1,8 @@
 import type { Env } from "../core/env.js";
 
+/** Given as the reason of an abort: without one, each abort builds an exception with a stack. */
+const WOKEN = "woken";
+
 /** A loop's rest: ends after a time, or when somebody wakes it; a wake while it works is not lost. */
 export class Pulse {
   readonly #env: Env;
@@ -12,7 +15,7 @@ export class Pulse {
 
   wake(): void {
     this.#awake = true;
-    this.#resting?.abort();
+    this.#resting?.abort(WOKEN);
   }
 
   async rest(ms: number): Promise<void> {

@@ -1,4 +1,4 @@
-import { type Command, type CommandAnswer, type StartCommand } from "../core/command.js";
+import type { Command, CommandAnswer, StartCommand } from "../core/command.js";
 import type { Env, Logger } from "../core/env.js";
 import { StoreClosedError } from "../core/errors.js";
 import type { RequestMessage } from "../core/message.js";

@@ -1,0 +1,52 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** What a piece of work cost this process, all its threads included. */
+export interface Cost {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+}
+
+/** Runs work and tells what it cost. */
+export async function costOf(work: () => Promise<unknown> | void): Promise<Cost> {
+  const cpu = process.cpuUsage();
+  const start = performance.now();
+  await work();
+  const wallMs = performance.now() - start;
+  const { user, system } = process.cpuUsage(cpu);
+  return { wallMs, cpuMs: (user + system) / 1000 };
+}
+
+/** Calls `one` this many times, so many at a time. */
+export async function closedLoop(total: number, inFlight: number, one: (index: number) => Promise<unknown>): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let index = next++; index < total; index = next++) await one(index);
+  };
+  await Promise.all(Array.from({ length: Math.min(inFlight, total) }, lane));
+}
+
+/** A folder that goes away afterwards. `TENURE_BENCH_DIR` chooses the disk. */
+export async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(process.env["TENURE_BENCH_DIR"] ?? tmpdir(), "tenure-bench-"));
+  try {
+    return await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The middle value; of an even number, the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const [low, high] = [sorted[(sorted.length - 1) >> 1] ?? Number.NaN, sorted[middle] ?? Number.NaN];
+  return (low + high) / 2;
+}
+
+/** Resident memory in MB, after a collection where the process allows one. */
+export function residentMb(): number {
+  globalThis.gc?.();
+  return process.memoryUsage.rss() / 1024 / 1024;
+}

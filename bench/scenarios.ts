@@ -1,0 +1,163 @@
+import { join } from "node:path";
+import { TaskHub } from "tenure";
+import type { Store } from "tenure";
+import { openSqliteStore } from "../dist/stores/sqlite/store.js";
+import { closedLoop, costOf, inFolder, residentMb } from "./measure.js";
+import { fanOut, functions, hello5, sequence, stepTimesMs, waiter } from "./workloads.js";
+
+/** Figures of one run of a scenario, by name. */
+export type Figures = Record<string, number>;
+
+/** A scenario runs in a process of its own, so that its CPU and memory are its own. */
+export type Scenario = (folder: string) => Promise<Figures>;
+
+/** A hub on a fresh file, and a count of the store's commits. */
+async function withHub(
+  folder: string,
+  work: (hub: TaskHub, commits: () => number) => Promise<Figures>,
+): Promise<Figures> {
+  const store: Store = await openSqliteStore({ file: join(folder, "hub.db") });
+  let commits = 0;
+  store.subscribe((hint) => {
+    if (hint.from === "here") commits += 1; // one hint per committed group
+  });
+  const hub = await TaskHub.open({ store, functions });
+  try {
+    return await work(hub, () => commits);
+  } finally {
+    await hub.close();
+  }
+}
+
+function hello5Loop(total: number, inFlight: number, warmUp: number): Scenario {
+  return (folder) =>
+    withHub(folder, async (hub, commits) => {
+      const one = async (): Promise<void> => {
+        const start = await hub.client.startNew(hello5, {});
+        await start.waitForCompletion();
+      };
+      await closedLoop(warmUp, inFlight, one);
+      const before = commits();
+      const { wallMs, cpuMs } = await costOf(() => closedLoop(total, inFlight, one));
+      return {
+        perSecond: (total / wallMs) * 1000,
+        cpuMsEach: cpuMs / total,
+        commitsEach: (commits() - before) / total,
+        groupSize: (total * 7) / (commits() - before),
+        latencyMs: (wallMs * inFlight) / total,
+      };
+    });
+}
+
+function fanOutOf(width: number, warmUps: number): Scenario {
+  return (folder) =>
+    withHub(folder, async (hub) => {
+      for (let round = 0; round < warmUps; round++) {
+        const warm = await hub.client.startNew(fanOut, { input: width });
+        await warm.waitForCompletion();
+      }
+      let turns = 0;
+      const { wallMs, cpuMs } = await costOf(async () => {
+        const start = await hub.client.startNew(fanOut, { input: width });
+        await start.waitForCompletion();
+        const history = await hub.client.getHistory(start.instanceId);
+        turns = history?.events.filter((event) => event.type === "OrchestratorStarted").length ?? 0;
+      });
+      const peakMb = process.resourceUsage().maxRSS / 1024;
+      return { wallMs, cpuMs, activitiesPerSecond: (width / wallMs) * 1000, turns, peakMb };
+    });
+}
+
+const SEQUENCE_STEPS = 2000;
+const EDGE_STEPS = 100;
+
+const longSequence: Scenario = (folder) =>
+  withHub(folder, async (hub) => {
+    const warm = await hub.client.startNew(sequence, { input: 200 });
+    await warm.waitForCompletion();
+    stepTimesMs.length = 0;
+    const { wallMs } = await costOf(async () => {
+      const start = await hub.client.startNew(sequence, { input: SEQUENCE_STEPS });
+      await start.waitForCompletion();
+    });
+    const at = (step: number): number => stepTimesMs[step] ?? Number.NaN;
+    const first = (at(EDGE_STEPS) - at(0)) / EDGE_STEPS;
+    const last = (at(SEQUENCE_STEPS - 1) - at(SEQUENCE_STEPS - 1 - EDGE_STEPS)) / EDGE_STEPS;
+    return { stepMs: wallMs / SEQUENCE_STEPS, firstStepsMs: first, lastStepsMs: last, lastToFirst: last / first };
+  });
+
+const IDLE = 10_000;
+const IDLE_SECONDS = 5;
+
+const idleInstances: Scenario = (folder) =>
+  withHub(folder, async (hub) => {
+    await closedLoop(500, 100, async () => (await hub.client.startNew(hello5, {})).waitForCompletion());
+    const beforeMb = residentMb();
+    const ids = Array.from({ length: IDLE }, (_, index) => `idle-${index}`);
+    const started = await costOf(async () => {
+      await closedLoop(IDLE, 500, (index) => hub.client.startNew(waiter, { instanceId: ids[index] ?? "" }));
+      await closedLoop(IDLE, 500, (index) => hub.client.waitForStart(ids[index] ?? ""));
+    });
+    await settle(1000);
+    const addedMb = residentMb() - beforeMb;
+    const idle = await costOf(() => settle(IDLE_SECONDS * 1000));
+    const woken = await costOf(async () => {
+      await closedLoop(IDLE, 500, (index) => hub.client.raiseEvent(ids[index] ?? "", "go"));
+      await closedLoop(IDLE, 500, (index) => hub.client.waitForCompletion(ids[index] ?? ""));
+    });
+    return {
+      addedMb,
+      idleCpuMsPerSecond: idle.cpuMs / IDLE_SECONDS,
+      startAllMs: started.wallMs,
+      wakeAllMs: woken.wallMs,
+    };
+  });
+
+const STARTS = 5000;
+
+const starts: Scenario = async (folder) => {
+  const file = join(folder, "hub.db");
+  // No engine: what a start costs by itself, as another process makes it.
+  await using connection = await TaskHub.connect({ store: `sqlite:${file}` });
+  const { client } = connection;
+  const fresh = await costOf(() =>
+    closedLoop(STARTS, 100, (index) => client.startNew("hello5", { instanceId: `fresh-${index}` })),
+  );
+  await client.startNew("hello5", { instanceId: "held" });
+  const refused = await costOf(() =>
+    closedLoop(STARTS, 100, () => client.startNew("hello5", { instanceId: "held" }).catch(() => {})),
+  );
+  return {
+    freshPerSecond: (STARTS / fresh.wallMs) * 1000,
+    freshCpuMs: fresh.cpuMs / STARTS,
+    refusedPerSecond: (STARTS / refused.wallMs) * 1000,
+    refusedCpuMs: refused.cpuMs / STARTS,
+  };
+};
+
+function settle(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+/** What `run.ts` measures, by name. */
+export const scenarios: Readonly<Record<string, Scenario>> = {
+  "hello5-100": hello5Loop(6000, 100, 1000),
+  "hello5-1000": hello5Loop(10_000, 1000, 2000),
+  "hello5-alone": hello5Loop(300, 1, 100),
+  // With each fsync slowed to 1 ms (see run.ts): group commit must show.
+  "hello5-slow-disk": hello5Loop(4000, 100, 500),
+  sequence: longSequence,
+  "fan-out-1000": fanOutOf(1000, 3),
+  "fan-out-10000": fanOutOf(10_000, 2),
+  "idle-10000": idleInstances,
+  starts,
+};
+
+/** Runs one scenario in this process. */
+export async function runScenario(name: string): Promise<Figures> {
+  const scenario = scenarios[name];
+  if (scenario === undefined) throw new Error(`no scenario "${name}"; there are ${Object.keys(scenarios).join(", ")}`);
+  return inFolder(scenario);
+}

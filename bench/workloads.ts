@@ -1,0 +1,52 @@
+import { activity, orchestration } from "tenure";
+
+/** An activity that does nothing but return: the engine's cost, nobody else's. */
+export const noop = activity("noop", async (_ctx, input: number) => input);
+
+/** Five sequential activities: the workload that Microsoft's and the peers' figures are about. */
+export const hello5 = orchestration("hello5", async (ctx) => {
+  let sum = 0;
+  for (let step = 0; step < 5; step++) sum += await ctx.callActivity(noop, step);
+  return sum;
+});
+
+/** Marks when each activity of `sequence` ran, in this process. */
+export const stepTimesMs: number[] = [];
+
+const timed = activity("timed", async (_ctx, input: number) => {
+  stepTimesMs.push(performance.now());
+  return input;
+});
+
+/** Many sequential activities of one instance. */
+export const sequence = orchestration("sequence", async (ctx, steps: number) => {
+  for (let step = 0; step < steps; step++) await ctx.callActivity(timed, step);
+  return steps;
+});
+
+/** Many activities at once. */
+export const fanOut = orchestration("fanOut", async (ctx, width: number) => {
+  const results = await ctx.all(Array.from({ length: width }, (_, index) => ctx.callActivity(noop, index)));
+  return results.length;
+});
+
+/** Waits for one event. */
+export const waiter = orchestration("waiter", async (ctx) => {
+  await ctx.waitForExternalEvent("go");
+  return "went";
+});
+
+const slow = activity("slow", async (_ctx, ms: number) => {
+  await new Promise<void>((resolve) => {
+    setTimeout(resolve, ms);
+  });
+  return ms;
+});
+
+/** Three slow steps: unfinished whenever it is killed. */
+export const slowSteps = orchestration("slowSteps", async (ctx, ms: number) => {
+  for (let step = 0; step < 3; step++) await ctx.callActivity(slow, ms);
+  return "done";
+});
+
+export const functions = [noop, hello5, timed, sequence, fanOut, waiter, slow, slowSteps];
