@@ -21,6 +21,14 @@ export type { Retention } from "./core/retention.js";
 export type { RetryPolicy } from "./core/retry.js";
 export type { IfEnded, IfLive } from "./core/start-policy.js";
 export type { Refusal, Store, WorkerInfo } from "./core/store.js";
+export type { DurableClient, HttpManagementPayload } from "./http/trigger/durable-client.js";
+export {
+  type HttpTriggerContext,
+  type HttpTriggerDefinition,
+  type HttpTriggerHandler,
+  type HttpTriggerOptions,
+  httpTrigger,
+} from "./http/trigger.js";
 export type { ActivityContext } from "./replay/activity-context.js";
 export { activity, orchestration } from "./replay/definitions.js";
 export type { OrchestrationContext } from "./replay/orchestration-context.js";

@@ -37,9 +37,13 @@ export type TurnOutcome =
   | {
       readonly kind: "continuedAsNew";
       readonly actions: readonly Action[];
+      readonly customStatus?: Payload | null;
       readonly input?: Payload;
       readonly version?: string;
-      /** External events that were recorded but that the code has not taken: the next generation's first mail. */
+      /**
+       * What was recorded but the code has not taken: external events, and, where the instance is suspended,
+       * the suspension. The next generation's first mail.
+       */
       readonly carryover: readonly IncomingEvent[];
     }
   /** The code cannot go on as it stands; the history stays untouched. */

@@ -159,6 +159,20 @@ export interface TurnCommit {
   readonly next?: NextGeneration;
 }
 
+/**
+ * Whether what users see of an instance changes with a turn. Most turns only record progress: nobody
+ * needs to look again for those.
+ */
+export function showsInStatus(turn: TurnCommit): boolean {
+  return (
+    turn.status !== undefined ||
+    turn.end !== undefined ||
+    turn.next !== undefined ||
+    turn.parked !== undefined ||
+    turn.customStatus !== undefined
+  );
+}
+
 export interface NextGeneration {
   readonly executionId: string;
   readonly input?: Payload;
@@ -272,7 +286,7 @@ export interface TurnBoard {
 }
 
 export type ChangeHint =
-  /** This process wrote: these instances changed. */
+  /** This process wrote: what users see of these instances changed (see {@link showsInStatus}). */
   | {
       readonly from: "here";
       readonly instanceIds: readonly string[];

@@ -393,9 +393,13 @@ function nextGeneration(
 ) {
   const version = outcome.version ?? state.execution.version;
   if (writer.nextExecutionId === undefined) throw new TypeError("continue-as-new needs an execution ID");
+  // A suspended instance begins suspended: its code must not see even its start before the resume.
+  const suspension = outcome.carryover.filter((event) => event.type === "ExecutionSuspended");
+  const events = outcome.carryover.filter((event) => event.type !== "ExecutionSuspended");
+  const started: IncomingEvent = { type: "ExecutionStarted", atMs: input.atMs };
   return {
     executionId: writer.nextExecutionId,
-    events: encodeChunk([{ type: "ExecutionStarted", atMs: input.atMs }, ...outcome.carryover]),
+    events: encodeChunk([...suspension, started, ...events]),
     keepExecutions: KEPT_GENERATIONS,
     ...(outcome.input === undefined ? {} : { input: outcome.input }),
     ...(version === undefined ? {} : { version }),

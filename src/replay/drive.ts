@@ -3,22 +3,30 @@ import { Winner } from "./combinators.js";
 import { Task } from "./task.js";
 
 /**
- * Runs an orchestrator function of any of the three shapes to its end: `async function`, `function*`
- * (Durable Functions v3) or `async function*` (durabletask-js). One promise stands for all of them.
+ * Drives what an orchestrator function of any of the three shapes returned to its end: `async function`,
+ * `function*` (Durable Functions v3) or `async function*` (durabletask-js). One promise stands for all.
+ *
+ * @param onMisuse is told of a generator that yields what is not a task. Such a one is left where it is:
+ *   its code is to be fixed, and then goes on from there.
  */
-export async function drive(call: () => unknown): Promise<unknown> {
-  const returned = call();
+export function drive(returned: unknown, onMisuse: (error: ContextMisuseError) => void): Promise<unknown> {
   if (isAsyncGenerator(returned)) return driveAsyncGenerator(returned);
-  if (isGenerator(returned)) return driveGenerator(returned);
-  return returned;
+  if (isGenerator(returned)) return driveGenerator(returned, onMisuse);
+  return Promise.resolve(returned);
 }
 
-async function driveGenerator(generator: Iterator<unknown, unknown, unknown>): Promise<unknown> {
+async function driveGenerator(
+  generator: Iterator<unknown, unknown, unknown>,
+  onMisuse: (error: ContextMisuseError) => void,
+): Promise<unknown> {
   let step = generator.next();
   while (step.done !== true) {
     const yielded = step.value;
+    if (!(yielded instanceof Task)) {
+      onMisuse(notATask(yielded));
+      return new Promise(() => {});
+    }
     try {
-      if (!(yielded instanceof Task)) throw notATask(yielded);
       const value: unknown = await yielded;
       step = generator.next(unboxed(value));
     } catch (error) {

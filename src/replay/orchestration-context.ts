@@ -67,18 +67,10 @@ export class OrchestrationContext {
   readonly version: string | undefined;
   readonly tags: Tags;
   readonly parent: ParentInfo | undefined;
-  /** Logs once, not again in replay. */
-  readonly log: Logger;
   readonly #run: OrchestrationRun;
   readonly #codec: PayloadCodec;
 
-  constructor(
-    run: OrchestrationRun,
-    instance: Instance,
-    execution: Execution,
-    codec: PayloadCodec,
-    log: Logger,
-  ) {
+  constructor(run: OrchestrationRun, instance: Instance, execution: Execution, codec: PayloadCodec) {
     this.instanceId = instance.instanceId;
     this.executionId = execution.executionId;
     this.run = instance.run;
@@ -96,7 +88,6 @@ export class OrchestrationContext {
             name: parent.name,
             taskId: parent.task,
           };
-    this.log = log;
     this.#run = run;
     this.#codec = codec;
   }
@@ -109,6 +100,11 @@ export class OrchestrationContext {
   /** Whether what runs now was committed before. */
   get isReplaying(): boolean {
     return this.#run.isReplaying;
+  }
+
+  /** Logs once, not again in replay. */
+  get log(): Logger {
+    return this.#run.logger();
   }
 
   /** A UUID that is the same in replay. */

@@ -31,6 +31,17 @@ export interface RunParts {
   readonly logger: Logger;
 }
 
+interface EventWait {
+  readonly key: string;
+  readonly task: CancelableTask<unknown>;
+}
+
+interface OpenTask {
+  readonly task: Task<unknown>;
+  /** What it calls, for errors. */
+  readonly name: string;
+}
+
 interface ChildStart {
   readonly name: string;
   readonly input: Payload | undefined;
@@ -62,20 +73,20 @@ export class OrchestrationRun implements TaskScope {
 
   readonly #parts: RunParts;
   readonly #context: OrchestrationContext;
-  /** Open tasks by the ID of their action. */
-  readonly #open = new Map<number, Task<unknown>>();
-  readonly #names = new Map<number, string>();
+  // Many instances wait, and most for one thing: what most do not need is made when it is needed.
+  /** Open tasks, and what they call, by the ID of their action. */
+  #open: Map<number, OpenTask> | undefined;
   /** Waits for external events, first come first served, by lower-cased name. */
-  readonly #waits = new Map<string, CancelableTask<unknown>[]>();
+  #waits: EventWait[] | undefined;
   /** External events that no wait has taken, in order of arrival. */
-  readonly #untaken: (IncomingEvent & { readonly type: "EventRaised" })[] = [];
-  /** Pending tasks that something awaits. */
-  readonly #awaited = new Set<object>();
+  #untaken: (IncomingEvent & { readonly type: "EventRaised" })[] | undefined;
+  /** How many pending tasks something awaits. */
+  #awaited = 0;
   /** What came in while suspended; delivered, in order, at the resume. */
-  #held: IncomingEvent[] = [];
+  #held: IncomingEvent[] | undefined;
   #suspended = false;
   /** What came in after the function had ended: external events among it go to the next generation. */
-  readonly #late: IncomingEvent[] = [];
+  #late: IncomingEvent[] | undefined;
   #actions: Action[] = [];
   #nextActionId = 0;
   #guids = 0;
@@ -88,13 +99,7 @@ export class OrchestrationRun implements TaskScope {
 
   constructor(parts: RunParts) {
     this.#parts = parts;
-    this.#context = new OrchestrationContext(
-      this,
-      parts.instance,
-      parts.execution,
-      parts.codec,
-      this.#replaySafeLogger(),
-    );
+    this.#context = new OrchestrationContext(this, parts.instance, parts.execution, parts.codec);
   }
 
   /** Runs the committed turns again. @returns why it cannot go on, if it cannot. */
@@ -163,11 +168,11 @@ export class OrchestrationRun implements TaskScope {
     const id = this.#nextId("createTimer");
     const timer = new CancelableTask<void>(this, () => {
       this.#checkTurn("timer.cancel");
-      this.#open.delete(id);
+      this.#open?.delete(id);
       this.#actions.push({ type: "CancelTimer", timerId: id });
       timer.fail(new TimerCanceledError(id));
     });
-    this.#open.set(id, timer);
+    this.#openTasks().set(id, { task: timer, name: "timer" });
     this.#actions.push({ type: "CreateTimer", id, fireAtMs });
     return timer;
   }
@@ -176,21 +181,14 @@ export class OrchestrationRun implements TaskScope {
     this.#checkTurn("waitForExternalEvent");
     const key = name.toLowerCase();
     const wait = new CancelableTask<unknown>(this, () => {
-      const left = (this.#waits.get(key) ?? []).filter((other) => other !== wait);
-      this.#waits.set(key, left);
+      this.#waits = this.#waits?.filter((other) => other.task !== wait);
       wait.fail(
         new ContextMisuseError(`The wait for event "${name}" was cancelled. Do not await it after cancel().`),
       );
     });
-    const index = this.#untaken.findIndex((event) => event.name.toLowerCase() === key);
-    const [kept] = index < 0 ? [] : this.#untaken.splice(index, 1);
-    if (kept !== undefined) {
-      wait.complete(this.#decode(kept.input));
-      return wait;
-    }
-    const waits = this.#waits.get(key);
-    if (waits === undefined) this.#waits.set(key, [wait]);
-    else waits.push(wait);
+    const kept = takeFirst(this.#untaken, (event) => event.name.toLowerCase() === key);
+    if (kept === undefined) this.#waits = append(this.#waits, { key, task: wait });
+    else wait.complete(this.#decode(kept.input));
     return wait;
   }
 
@@ -218,12 +216,8 @@ export class OrchestrationRun implements TaskScope {
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(18, 20)}-${hex.slice(20, 32)}`;
   }
 
-  awaited(task: object): void {
-    this.#awaited.add(task);
-  }
-
-  settled(task: object): void {
-    this.#awaited.delete(task);
+  countAwaited(change: 1 | -1): void {
+    this.#awaited += change;
   }
 
   async #deliverTurn(atMs: number, events: readonly IncomingEvent[]): Promise<void> {
@@ -245,7 +239,7 @@ export class OrchestrationRun implements TaskScope {
 
   async #deliver(event: IncomingEvent): Promise<void> {
     if (this.#settled !== undefined) {
-      this.#late.push(event);
+      this.#late = append(this.#late, event);
       return;
     }
     if (event.type === "ExecutionResumed") return this.#resume();
@@ -254,7 +248,7 @@ export class OrchestrationRun implements TaskScope {
       return;
     }
     if (this.#suspended) {
-      this.#held.push(event);
+      this.#held = append(this.#held, event);
       return;
     }
     if (this.#take(event)) await this.#parts.env.drain();
@@ -263,8 +257,8 @@ export class OrchestrationRun implements TaskScope {
   async #resume(): Promise<void> {
     this.#suspended = false;
     const held = this.#held;
-    this.#held = [];
-    for (const event of held) await this.#deliver(event);
+    this.#held = undefined;
+    for (const event of held ?? []) await this.#deliver(event);
   }
 
   /** @returns whether any code may have become ready to run. */
@@ -275,12 +269,12 @@ export class OrchestrationRun implements TaskScope {
         return true;
       case "TaskCompleted":
       case "SubOrchestrationInstanceCompleted":
-        return this.#answer(event.taskScheduledId, (task) => task.complete(this.#decode(event.result)));
+        return this.#answer(event.taskScheduledId, ({ task }) => task.complete(this.#decode(event.result)));
       case "TaskFailed":
       case "SubOrchestrationInstanceFailed":
-        return this.#answer(event.taskScheduledId, (task) => task.fail(this.#taskError(event)));
+        return this.#answer(event.taskScheduledId, ({ task, name }) => task.fail(taskError(name, event)));
       case "TimerFired":
-        return this.#answer(event.timerId, (task) => task.complete(undefined));
+        return this.#answer(event.timerId, ({ task }) => task.complete(undefined));
       case "EventRaised":
         return this.#raise(event);
       case "ExecutionSuspended":
@@ -297,46 +291,55 @@ export class OrchestrationRun implements TaskScope {
     const { orchestrator, execution } = this.#parts;
     // The function checked its input's type where it was written; here it is what was stored.
     const input: unknown = this.#decode(execution.input);
-    const finish = (settled: Settled): void => {
-      if (!this.#turnOpen) this.#fault ??= new ForeignAwaitError(execution.name);
-      this.#settled = settled;
-    };
-    drive(() => Reflect.apply(orchestrator, undefined, [this.#context, input])).then(
-      (output) => finish({ kind: "returned", output }),
-      (error: unknown) => finish({ kind: "threw", error }),
-    );
+    try {
+      const returned: unknown = Reflect.apply(orchestrator, undefined, [this.#context, input]);
+      drive(returned, (error) => {
+        this.#fault ??= error;
+      }).then(
+        (output) => this.#finish({ kind: "returned", output }),
+        (error: unknown) => this.#finish({ kind: "threw", error }),
+      );
+    } catch (error) {
+      this.#finish({ kind: "threw", error }); // a function that is not async, or its first steps
+    }
   }
 
-  #answer(id: number, settle: (task: Task<unknown>) => void): boolean {
-    const task = this.#open.get(id);
-    if (task === undefined) return false; // answered before, or a timer that was cancelled
-    this.#open.delete(id);
-    settle(task);
+  #finish(settled: Settled): void {
+    if (!this.#turnOpen) this.#fault ??= new ForeignAwaitError(this.#parts.execution.name);
+    this.#settled = settled;
+  }
+
+  #answer(id: number, settle: (open: OpenTask) => void): boolean {
+    const open = this.#open?.get(id);
+    if (open === undefined) return false; // answered before, or a timer that was cancelled
+    this.#open?.delete(id);
+    if (this.#open?.size === 0) this.#open = undefined;
+    settle(open);
     return true;
   }
 
   #raise(event: IncomingEvent & { readonly type: "EventRaised" }): boolean {
-    const wait = this.#waits.get(event.name.toLowerCase())?.shift();
+    const key = event.name.toLowerCase();
+    const wait = takeFirst(this.#waits, (each) => each.key === key);
     if (wait === undefined) {
-      this.#untaken.push(event);
+      this.#untaken = append(this.#untaken, event);
       return false;
     }
-    wait.complete(this.#decode(event.input));
+    wait.task.complete(this.#decode(event.input));
     return true;
-  }
-
-  #taskError(event: { readonly taskScheduledId: number; readonly failure: Failure }): TaskFailedError {
-    const name = this.#names.get(event.taskScheduledId) ?? "task";
-    return new TaskFailedError(name, event.taskScheduledId, event.failure, reviveError(event.failure));
   }
 
   #openTask(name: string, action: (id: number) => Action): Task<unknown> {
     const id = this.#nextId(`call of "${name}"`);
     const task = new Task<unknown>(this);
-    this.#open.set(id, task);
-    this.#names.set(id, name);
+    this.#openTasks().set(id, { task, name });
     this.#actions.push(action(id));
     return task;
+  }
+
+  #openTasks(): Map<number, OpenTask> {
+    this.#open ??= new Map();
+    return this.#open;
   }
 
   #nextId(what: string): number {
@@ -361,7 +364,7 @@ export class OrchestrationRun implements TaskScope {
   }
 
   #checkParkedOnOwnTasks(): void {
-    const waitsForNothing = this.#started && this.#settled === undefined && this.#awaited.size === 0;
+    const waitsForNothing = this.#started && this.#settled === undefined && this.#awaited === 0;
     if (waitsForNothing && !this.#suspended)
       this.#fault ??= new ForeignAwaitError(this.#parts.execution.name);
   }
@@ -395,7 +398,7 @@ export class OrchestrationRun implements TaskScope {
       const { input, version } = this.#continuation;
       return {
         kind: "continuedAsNew",
-        actions,
+        ...shared,
         carryover: this.#carryover(),
         ...inputOf(input),
         ...(version === undefined ? {} : { version }),
@@ -419,20 +422,21 @@ export class OrchestrationRun implements TaskScope {
 
   /** What the next generation must still see: events nobody took, and what came after the function's end. */
   #carryover(): IncomingEvent[] {
-    const late = this.#late.filter(
-      (event) =>
-        event.type === "EventRaised" ||
-        event.type === "ExecutionSuspended" ||
-        event.type === "ExecutionResumed",
+    const late = this.#late ?? [];
+    const events = late.filter((event) => event.type === "EventRaised");
+    const pause = late.findLast(
+      (event) => event.type === "ExecutionSuspended" || event.type === "ExecutionResumed",
     );
-    return [...this.#untaken, ...late];
+    const suspension = pause?.type === "ExecutionSuspended" ? [pause] : [];
+    return [...suspension, ...(this.#untaken ?? []), ...events];
   }
 
   #decode(payload: Payload | undefined): unknown {
     return decodeValue(this.#parts.codec, payload);
   }
 
-  #replaySafeLogger(): Logger {
+  /** Logs once, not again in replay. */
+  logger(): Logger {
     const { logger, instance, execution } = this.#parts;
     const fields = {
       instanceId: instance.instanceId,
@@ -490,6 +494,25 @@ function describeAction(event: ActionEvent | undefined): string {
     case "EventSent":
       return `event "${event.name}" to '${event.instanceId}' as task ${event.id}`;
   }
+}
+
+function taskError(
+  name: string,
+  { taskScheduledId, failure }: { readonly taskScheduledId: number; readonly failure: Failure },
+): TaskFailedError {
+  return new TaskFailedError(name, taskScheduledId, failure, reviveError(failure));
+}
+
+/** Adds to a list that is made with its first element. */
+function append<T>(list: T[] | undefined, element: T): T[] {
+  if (list === undefined) return [element];
+  list.push(element);
+  return list;
+}
+
+function takeFirst<T>(list: T[] | undefined, matches: (element: T) => boolean): T | undefined {
+  const index = list?.findIndex(matches) ?? -1;
+  return index < 0 ? undefined : list?.splice(index, 1)[0];
 }
 
 function parkedBy(error: TenureError): TurnOutcome {

@@ -2,10 +2,8 @@ import { ContextMisuseError } from "../core/errors.js";
 
 /** Where tasks tell what happens to them: the orchestration that they belong to. */
 export interface TaskScope {
-  /** A pending task is awaited: the orchestration is parked on something of its own. */
-  awaited(task: object): void;
-  /** A task that was awaited has settled. */
-  settled(task: object): void;
+  /** One more, or one fewer, pending task is awaited: the orchestration is parked on something of its own. */
+  countAwaited(change: 1 | -1): void;
 }
 
 type State<T> =
@@ -20,22 +18,13 @@ type State<T> =
  */
 export class Task<T> implements PromiseLike<T> {
   readonly #scope: TaskScope;
-  readonly #promise: Promise<T>;
-  readonly #listeners: (() => void)[] = [];
-  // Methods, so that a task of a string is a task of unknown.
-  #settle: { resolve(value: T): void; reject(error: unknown): void } = {
-    resolve: () => {},
-    reject: () => {},
-  };
   #state: State<T> = { kind: "pending" };
+  /** Made when somebody first awaits it: of a wide fan-out, nobody awaits the single tasks. */
+  #deferred: Deferred<T> | undefined;
+  #listeners: (() => void)[] | undefined;
 
   constructor(scope: TaskScope) {
     this.#scope = scope;
-    this.#promise = new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject };
-    });
-    // A failure that the orchestrator does not look at is no unhandled rejection of the process.
-    this.#promise.catch(() => {});
   }
 
   /** Whether it has completed or failed. */
@@ -67,17 +56,15 @@ export class Task<T> implements PromiseLike<T> {
     onCompleted?: ((value: T) => A | PromiseLike<A>) | null,
     onFailed?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    if (this.#state.kind === "pending") this.#scope.awaited(this);
-    return this.#promise.then(onCompleted, onFailed);
+    return this.#promise().then(onCompleted, onFailed);
   }
 
   catch<B = never>(onFailed?: ((error: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
-    return this.then(undefined, onFailed);
+    return this.#promise().catch(onFailed);
   }
 
   finally(onSettled?: (() => void) | null): Promise<T> {
-    if (this.#state.kind === "pending") this.#scope.awaited(this);
-    return this.#promise.finally(onSettled);
+    return this.#promise().finally(onSettled);
   }
 
   /** `yield* task` in a generator orchestrator: typed, where `yield task` is not. */
@@ -88,30 +75,67 @@ export class Task<T> implements PromiseLike<T> {
 
   /** Calls the listener once it has settled, within the delivery that settles it. */
   onSettled(listener: () => void): void {
-    if (this.#state.kind === "pending") this.#listeners.push(listener);
-    else listener();
+    if (this.#state.kind !== "pending") listener();
+    else if (this.#listeners === undefined) this.#listeners = [listener];
+    else this.#listeners.push(listener);
   }
 
   /** Settles it; the first time counts. For the engine. */
   complete(value: T): void {
-    if (this.#state.kind !== "pending") return;
-    this.#state = { kind: "completed", value };
-    this.#settle.resolve(value);
-    this.#afterSettling();
+    this.#settle({ kind: "completed", value });
   }
 
   /** Settles it as failed; the first time counts. For the engine. */
   fail(error: unknown): void {
-    if (this.#state.kind !== "pending") return;
-    this.#state = { kind: "failed", error };
-    this.#settle.reject(error);
-    this.#afterSettling();
+    this.#settle({ kind: "failed", error });
   }
 
-  #afterSettling(): void {
-    this.#scope.settled(this);
-    for (const listener of this.#listeners.splice(0)) listener();
+  #settle(state: State<T>): void {
+    if (this.#state.kind !== "pending") return;
+    this.#state = state;
+    if (this.#deferred !== undefined) {
+      this.#scope.countAwaited(-1);
+      settleDeferred(this.#deferred, state);
+    }
+    const listeners = this.#listeners;
+    this.#listeners = undefined;
+    for (const listener of listeners ?? []) listener();
   }
+
+  #promise(): Promise<T> {
+    if (this.#deferred === undefined) {
+      this.#deferred = defer();
+      if (this.#state.kind === "pending") this.#scope.countAwaited(1);
+      else settleDeferred(this.#deferred, this.#state);
+    }
+    return this.#deferred.promise;
+  }
+}
+
+/** Methods, so that a task of a string is a task of unknown. */
+interface Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+function defer<T>(): Deferred<T> {
+  let resolve: (value: T) => void = () => {};
+  let reject: (error: unknown) => void = () => {};
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  // A failure that the orchestrator does not look at is no unhandled rejection of the process.
+  promise.catch(ignore);
+  return { promise, resolve, reject };
+}
+
+function ignore(): void {}
+
+function settleDeferred<T>(deferred: Deferred<T>, state: State<T>): void {
+  if (state.kind === "completed") deferred.resolve(state.value);
+  else if (state.kind === "failed") deferred.reject(state.error);
 }
 
 /** A task that can be given up: a durable timer, or a wait for an external event. */

@@ -116,7 +116,11 @@ export class Dispatcher {
   deliver(mail: Mail): void {
     this.#withResident(mail.iid, (resident) => {
       const isNew = mail.n > resident.lastMessage;
-      const resumes = isNew && !resident.busy && resident.instance.parked !== undefined && bringsResume(mail);
+      const resumes =
+        isNew &&
+        !resident.busy &&
+        resident.instance.parked !== undefined &&
+        bringsResume({ events: decodeChunk(mail.events) });
       if (resumes) this.#reload(resident);
       else resident.receive(mail);
       this.#pump(resident);
@@ -263,6 +267,9 @@ export class Dispatcher {
 
   /** One turn, from its inbox to what follows its commit. */
   async #turn(resident: Resident): Promise<void> {
+    // What came in is taken in first, a resume that asked for this very try among it.
+    if (resident.missingActivity !== undefined && resident.inbox.length === 0)
+      return this.#hold(resident, resident.missingActivity);
     const items = resident.takeInbox();
     const input = this.#turnInput(resident, items);
     const outcome = await this.#run(resident, input);
@@ -351,7 +358,29 @@ export class Dispatcher {
       orchestration: name,
       code: outcome.code,
     });
-    this.#drop(resident);
+    // A resume that came meanwhile asks to try once more; one that was among the turn's events was this try.
+    if (resident.inbox.some(bringsResume)) this.#reload(resident);
+    else this.#drop(resident);
+  }
+
+  /** Parks an instance that waits for an activity which nobody here can run. Results that came in are kept. */
+  async #hold(resident: Resident, activity: string): Promise<void> {
+    const reason = unregistered("activity", activity);
+    const { instanceId, name } = resident.instance;
+    this.#parts.logger.warn(`Instance '${instanceId}' is parked: ${reason.message}`, {
+      instanceId,
+      orchestration: name,
+      code: reason.code,
+    });
+    const commit = parkCommit(resident.instance, reason, this.#parts.env.now(), this.#nextWriter());
+    const result = await this.#commit(commit);
+    if (!result.accepted || resident.inbox.some(bringsResume)) {
+      this.#reload(resident);
+      return;
+    }
+    resident.instance = advanced(resident.instance, commit, result.fencingToken);
+    resident.missingActivity = undefined;
+    resident.held = true;
   }
 
   /** Drops the memory and reads it again; what only this process knows is kept for the same generation. */
@@ -403,8 +432,9 @@ export class Dispatcher {
     const atMs = this.#parts.env.now();
     if (outcome.kind === "unregistered") {
       this.#withResident(instance.iid, (resident) => {
-        const { code, message } = unregistered("activity", activity.name);
-        if (resident.isAt(instance.generation)) this.#park(resident.instance, { code, message });
+        if (!resident.isAt(instance.generation) || !resident.openActivities.has(activity.task)) return;
+        resident.missingActivity = activity.name;
+        this.#pump(resident);
       });
       return;
     }
@@ -529,8 +559,8 @@ function reasonOf(reason: unknown): { readonly code: string; readonly message: s
   return { code: "EngineFault", message: String(reason) };
 }
 
-function bringsResume(mail: Mail): boolean {
-  return decodeChunk(mail.events).some((event) => event.type === "ExecutionResumed");
+function bringsResume({ events }: { readonly events: readonly HistoryEvent[] }): boolean {
+  return events.some((event) => event.type === "ExecutionResumed");
 }
 
 /** Whether a local item still means something to this memory: its task has not been answered. */

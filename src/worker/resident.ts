@@ -36,6 +36,8 @@ export class Resident {
   dead = false;
   /** It stands parked, and neither a new process nor a resume lets it try again. */
   held: boolean;
+  /** An activity that it waits for and that nobody here can run: it is to be parked before its next turn. */
+  missingActivity: string | undefined;
   /** The highest message number that this memory accounts for. */
   lastMessage: number;
   #history: readonly HistoryEvent[] | undefined;
@@ -79,7 +81,9 @@ export class Resident {
    * that precede a start (of a scheduled instance, or around continue-as-new) wait for it.
    */
   isReady(): boolean {
-    if (this.busy || this.dead || this.held || this.inbox.length === 0) return false;
+    if (this.busy || this.dead || this.held) return false;
+    if (this.missingActivity !== undefined) return true;
+    if (this.inbox.length === 0) return false;
     return this.instance.sequence > 0 || this.inbox.some(startsExecution);
   }
 
@@ -114,6 +118,7 @@ export class Resident {
       ...(next.version === undefined ? {} : { version: next.version }),
     };
     this.openActivities = new Map();
+    this.missingActivity = undefined;
     this.otherOpenTasks = 0;
     this.historyEvents = 0;
     this.historyLength = 0;

@@ -1,0 +1,37 @@
+import { readFileSync } from "node:fs";
+import { text } from "node:stream/consumers";
+import { InvalidArgumentError } from "../core/errors.js";
+
+/**
+ * Reads an input given on the command line: JSON, `@file`, or `-` for standard input. Undefined where
+ * nothing was given, and for an empty standard input.
+ *
+ * @throws InvalidArgumentError for a file that cannot be read and for anything but JSON.
+ */
+export async function readJsonInput(option: string, given: string | undefined): Promise<unknown> {
+  if (given === undefined) return undefined;
+  if (given === "-") {
+    const json = await text(process.stdin);
+    return json.trim() === "" ? undefined : parse(option, json, "standard input");
+  }
+  if (given.startsWith("@")) return parse(option, readFile(option, given.slice(1)), given.slice(1));
+  return parse(option, given, given);
+}
+
+function readFile(option: string, file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new InvalidArgumentError(option, `${file} cannot be read`, { cause });
+  }
+}
+
+function parse(option: string, json: string, source: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const hint = json === source ? ` A text needs quotes: ${option} '"${json.slice(0, 20)}"'.` : "";
+    throw new InvalidArgumentError(option, `${source.slice(0, 80)} is not JSON (${why}).${hint}`, { cause });
+  }
+}

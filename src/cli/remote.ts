@@ -1,0 +1,119 @@
+import type { z } from "zod";
+import type { EndedStatus, RuntimeStatus, Tags } from "../core/instance.js";
+import type { IfEnded, IfLive } from "../core/start-policy.js";
+import type {
+  executionSchema,
+  historySchema,
+  holderSchema,
+  refusalSchema,
+  statusSchema,
+  workerSchema,
+} from "../http/bodies.js";
+
+/** The data that commands print: the bodies of the HTTP API, however the task hub is reached. */
+export type StatusData = z.infer<typeof statusSchema>;
+export type ExecutionData = z.infer<typeof executionSchema>;
+export type HistoryData = z.infer<typeof historySchema>;
+export type HolderData = z.infer<typeof holderSchema>;
+export type RefusalData = z.infer<typeof refusalSchema>;
+export type WorkerData = z.infer<typeof workerSchema>;
+
+/** What a start led to. */
+export interface StartedData {
+  readonly outcome: "started" | "replaced" | "attached" | "returned";
+  readonly instanceId: string;
+  readonly executionId: string;
+  readonly run: number;
+  readonly generation: number;
+}
+
+/** A start, and a hold on its run. */
+export interface Started {
+  readonly data: StartedData;
+  /** @throws WaitTimeoutError when the run has not ended in time; it goes on. */
+  readonly waitForEnd: (timeoutMs: number | undefined) => Promise<StatusData>;
+}
+
+export interface StartRequest {
+  readonly name: string;
+  readonly instanceId?: string;
+  /** Absent: the orchestrator gets undefined. */
+  readonly input?: unknown;
+  readonly ifLive?: IfLive;
+  readonly ifEnded?: IfEnded;
+  readonly requestId?: string;
+  readonly startAt?: Date;
+  readonly version?: string;
+  readonly tags?: Tags;
+  readonly allowUnregistered?: boolean;
+}
+
+export interface ListRequest {
+  readonly runtimeStatus?: readonly RuntimeStatus[];
+  readonly name?: string;
+  readonly createdTimeFrom?: Date;
+  readonly createdTimeTo?: Date;
+  readonly lastUpdatedFrom?: Date;
+  readonly lastUpdatedTo?: Date;
+  readonly instanceIdPrefix?: string;
+  readonly tags?: Tags;
+  readonly top?: number;
+  readonly continuationToken?: string;
+}
+
+export interface ListAnswer {
+  readonly instances: readonly StatusData[];
+  readonly continuationToken: string | undefined;
+}
+
+export interface PurgeRequest
+  extends Omit<
+    ListRequest,
+    "runtimeStatus" | "lastUpdatedFrom" | "lastUpdatedTo" | "top" | "continuationToken"
+  > {
+  readonly runtimeStatus?: readonly EndedStatus[];
+  readonly recursive?: boolean;
+}
+
+/**
+ * A task hub that commands talk to: over HTTP, or in its store. Methods about one instance reject with
+ * the code InstanceNotFound where there is none.
+ */
+export interface Remote extends AsyncDisposable {
+  /** Where it is, for messages. */
+  readonly description: string;
+  startNew(request: StartRequest): Promise<Started>;
+  get(instanceId: string): Promise<StatusData>;
+  /** One page. */
+  list(request: ListRequest): Promise<ListAnswer>;
+  history(instanceId: string, executionId: string | undefined): Promise<HistoryData>;
+  executions(instanceId: string): Promise<readonly ExecutionData[]>;
+  /** @throws WaitTimeoutError when the instance has not ended in time. */
+  waitForEnd(instanceId: string, timeoutMs: number | undefined): Promise<StatusData>;
+  raiseEvent(instanceId: string, eventName: string, data: unknown): Promise<void>;
+  suspend(instanceId: string, reason: string | undefined): Promise<void>;
+  resume(instanceId: string, reason: string | undefined): Promise<void>;
+  terminate(instanceId: string, reason: string | undefined, recursive: boolean): Promise<void>;
+  rewind(instanceId: string, reason: string | undefined): Promise<void>;
+  restart(instanceId: string, newInstanceId: boolean): Promise<StartedData>;
+  /** Returns how many instances were deleted. */
+  purge(instanceId: string, recursive: boolean): Promise<number>;
+  purgeBy(request: PurgeRequest): Promise<number>;
+  refusals(instanceId: string | undefined, top: number): Promise<readonly RefusalData[]>;
+  workers(): Promise<readonly WorkerData[]>;
+}
+
+/** A refusal that came over HTTP, or the server's absence. */
+export class RemoteError extends Error {
+  override readonly name = "RemoteError";
+
+  constructor(
+    /** An ErrorCode, an HttpErrorCode, one of a newer server, or `Unreachable`. */
+    readonly code: string,
+    message: string,
+    readonly holder?: HolderData,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}

@@ -1,0 +1,96 @@
+import type { Command } from "commander";
+import { ConfigurationError } from "../core/errors.js";
+import { isLoopback } from "../http/security.js";
+import { parsePort } from "./option-values.js";
+import { readKey } from "./read-key.js";
+
+/** The options of `dev` and `serve`, as given. */
+export interface ServerOptions {
+  readonly port: number;
+  readonly host: string;
+  readonly store?: string;
+  readonly db?: string;
+  readonly keyFile?: string;
+  readonly wait?: boolean;
+  readonly taskHub?: string;
+  readonly allowedHost?: readonly string[];
+  readonly publicUrl?: string;
+}
+
+/** What a server is run with: the options, checked together. */
+export interface ServerSettings {
+  readonly port: number;
+  readonly host: string;
+  /** `sqlite:FILE` or `memory`. */
+  readonly store: string;
+  readonly key: string | undefined;
+  readonly wait: boolean;
+  readonly taskHub: string | undefined;
+  readonly allowedHosts: readonly string[];
+  readonly publicUrl: string | undefined;
+}
+
+/** As `func start`. */
+const DEFAULT_PORT = 7071;
+
+/** Adds the options of a server to a command. */
+export function addServerOptions(command: Command, defaultStore: string): Command {
+  return command
+    .option("--port <port>", "0 takes a free one", parsePort, DEFAULT_PORT)
+    .option("--host <address>", "another than loopback needs a key", "127.0.0.1")
+    .option("--store <store>", `sqlite:FILE or memory (default: TENURE_STORE${defaultStore})`)
+    .option("--db <file>", "short for --store sqlite:FILE")
+    .option("--task-hub <name>", "the task hub in the store (default: default)")
+    .option("--key-file <file>", "a file with the key that callers must send (default: TENURE_KEY)")
+    .option("--wait", "while another engine has the store, stand by")
+    .option("--allowed-host <name>", "a name to serve beside localhost; may be repeated", collect)
+    .option("--public-url <url>", "the server's root as callers see it, behind a proxy");
+}
+
+/**
+ * Checks options that depend on each other, before anything is opened.
+ *
+ * @throws ConfigurationError saying what to change.
+ */
+export function serverSettings(options: ServerOptions, defaultStore: string | undefined): ServerSettings {
+  const store = storeOf(options) ?? defaultStore;
+  if (store === undefined) {
+    throw new ConfigurationError(
+      "No store: give --db FILE, --store sqlite:FILE or --store memory, or set TENURE_STORE.",
+    );
+  }
+  if (store !== "memory" && !/^sqlite:./.test(store)) {
+    throw new ConfigurationError(`The store "${store}" is not one. Use sqlite:FILE or memory.`);
+  }
+  const key = readKey(options.keyFile);
+  const loopback = isLoopback(options.host);
+  if (!loopback && key === undefined) {
+    throw new ConfigurationError(
+      `Binding to ${options.host} needs a key, because anyone who reaches it could start and end orchestrations. ` +
+        "Set TENURE_KEY or --key-file, or bind to 127.0.0.1.",
+    );
+  }
+  return {
+    port: options.port,
+    host: options.host,
+    store,
+    key,
+    wait: options.wait ?? false,
+    taskHub: options.taskHub,
+    // Beyond loopback the names are the network's business; there the key keeps strangers out.
+    allowedHosts: options.allowedHost ?? (loopback ? [] : ["*"]),
+    publicUrl: options.publicUrl,
+  };
+}
+
+function storeOf({ store, db }: ServerOptions): string | undefined {
+  if (store !== undefined && db !== undefined)
+    throw new ConfigurationError("Give --store or --db, not both.");
+  if (db !== undefined) return `sqlite:${db}`;
+  const fromEnvironment = process.env["TENURE_STORE"];
+  return store ?? (fromEnvironment === "" ? undefined : fromEnvironment);
+}
+
+function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}

@@ -1,0 +1,286 @@
+import type { Command, CommandAnswer } from "../../core/command.js";
+import { StoreClosedError, StoreHeldError } from "../../core/errors.js";
+import {
+  type Execution,
+  type Instance,
+  type InstanceRecord,
+  isLive,
+  runtimeStatusOf,
+} from "../../core/instance.js";
+import type { Message } from "../../core/message.js";
+import { shardOf } from "../../core/shard.js";
+import type {
+  ChangeHint,
+  CommitResult,
+  DueTimer,
+  DueTimers,
+  Head,
+  ListFilter,
+  ListPage,
+  ListQuery,
+  LoadedInstance,
+  Refusal,
+  Shards,
+  Store,
+  StoredHistory,
+  Strike,
+  TurnCommit,
+  WorkerInfo,
+} from "../../core/store.js";
+import { MemoryDatabase } from "./database.js";
+import { chunksOf, currentExecution, deleteExecutions, type Hub, type Row } from "./hub.js";
+
+/** Opens a task hub that lives in this process's memory and is gone with it. */
+export function openMemoryStore(
+  options: {
+    /** `default` by default. */
+    readonly taskHub?: string;
+    /** Data to share with other memory stores; its own by default. */
+    readonly database?: MemoryDatabase;
+  } = {},
+): MemoryStore {
+  const { taskHub = "default", database = new MemoryDatabase() } = options;
+  return new MemoryStore(database.hub(taskHub));
+}
+
+/** A handle on a task hub in memory. Several may be open on the same data, as on a file. */
+export class MemoryStore implements Store {
+  readonly taskHub: string;
+  readonly description: string;
+  readonly secret: string;
+
+  readonly #hub: Hub;
+  #joined = false;
+  #closed = false;
+
+  constructor(hub: Hub) {
+    this.#hub = hub;
+    this.taskHub = hub.taskHub;
+    this.description = `memory:${hub.taskHub}`;
+    this.secret = hub.secret;
+  }
+
+  async join(worker: WorkerInfo): Promise<void> {
+    const hub = this.#open();
+    const { engine } = hub;
+    if (engine !== undefined)
+      throw new StoreHeldError(this.description, engine.pid, engine.host, engine.sinceMs);
+    hub.engine = worker;
+    this.#joined = true;
+  }
+
+  async workers(): Promise<readonly WorkerInfo[]> {
+    const { engine } = this.#open();
+    return engine === undefined ? [] : [engine];
+  }
+
+  async execute(commands: readonly Command[]): Promise<readonly CommandAnswer[]> {
+    return this.#write((hub) => commands.map((command) => hub.execute(command)));
+  }
+
+  async commit(turns: readonly TurnCommit[]): Promise<readonly CommitResult[]> {
+    return this.#write((hub) => turns.map((turn) => hub.commit(turn)));
+  }
+
+  async load(iids: readonly number[]): Promise<readonly LoadedInstance[]> {
+    return this.#present(iids).map((row) => ({
+      ...recordOf(row),
+      chunks: chunksOf(row, row.instance.generation),
+      messages: [...row.mail.values()],
+    }));
+  }
+
+  async poll(query: { shards: Shards; after: number; limit: number }): Promise<readonly Message[]> {
+    return [...this.#open().messages()]
+      .filter(({ n, shard }) => n > query.after && isIn(query.shards, shard))
+      .slice(0, query.limit);
+  }
+
+  async due(query: { shards: Shards; untilMs: number; limit: number }): Promise<DueTimers> {
+    const timers = [...this.#open().rows()]
+      .filter(({ instance }) => isIn(query.shards, shardOf(instance.instanceId)))
+      .flatMap(timersOf)
+      .sort((a, b) => a.dueMs - b.dueMs || a.iid - b.iid || a.task - b.task);
+    const later = timers.find(({ dueMs }) => dueMs > query.untilMs);
+    return {
+      timers: timers.filter(({ dueMs }) => dueMs <= query.untilMs).slice(0, query.limit),
+      ...(later === undefined ? {} : { nextDueMs: later.dueMs }),
+    };
+  }
+
+  async unfinished(query: { shards: Shards; afterIid: number; limit: number }): Promise<readonly number[]> {
+    return [...this.#open().rows()]
+      .map(({ instance }) => instance)
+      .filter(({ status, activities, parked }) => isLive(status) && (activities > 0 || parked !== undefined))
+      .filter(({ iid, instanceId }) => iid > query.afterIid && isIn(query.shards, shardOf(instanceId)))
+      .map(({ iid }) => iid)
+      .sort((a, b) => a - b)
+      .slice(0, query.limit);
+  }
+
+  async heads(iids: readonly number[]): Promise<readonly Head[]> {
+    return this.#present(iids).map(({ instance: { iid, generation, sequence, status } }) => ({
+      iid,
+      generation,
+      sequence,
+      live: isLive(status),
+    }));
+  }
+
+  async get(instanceId: string): Promise<InstanceRecord | undefined> {
+    const row = this.#open().rowOf(instanceId);
+    return row && recordOf(row);
+  }
+
+  async list({ filter, after, limit, examine }: ListQuery): Promise<ListPage> {
+    const rest = [...this.#open().rows()]
+      .map(recordOf)
+      .sort((a, b) => inOrderOfCreation(a.instance, b.instance))
+      .filter(({ instance }) => after === undefined || inOrderOfCreation(after, instance) < 0);
+    const records: InstanceRecord[] = [];
+    let examined = 0;
+    for (const record of rest) {
+      if (examined === examine || records.length === limit) break;
+      examined++;
+      if (matches(record, filter)) records.push(record);
+    }
+    const last = rest[examined - 1];
+    if (examined === rest.length || last === undefined) return { records };
+    return { records, next: { createdAtMs: last.instance.createdAtMs, iid: last.instance.iid } };
+  }
+
+  async executions(instanceId: string): Promise<readonly Execution[]> {
+    return (this.#open().rowOf(instanceId)?.executions ?? []).toReversed();
+  }
+
+  async history(instanceId: string, executionId?: string): Promise<StoredHistory | undefined> {
+    const row = this.#open().rowOf(instanceId);
+    if (row === undefined) return undefined;
+    const wanted = executionId ?? row.instance.executionId;
+    const of = row.executions.find((execution) => execution.executionId === wanted);
+    return of && { ...recordOf(row), of, chunks: chunksOf(row, of.generation) };
+  }
+
+  async pruneExecutions(query: {
+    status: Execution["status"];
+    endedBeforeMs: number;
+    limit: number;
+  }): Promise<number> {
+    const gone = [...this.#open().rows()]
+      .flatMap((row) => row.executions.slice(0, -1).map((execution) => ({ row, execution })))
+      .filter(({ execution: { status, endedAtMs = Infinity } }) => {
+        return status === query.status && endedAtMs < query.endedBeforeMs;
+      })
+      .sort((a, b) => (a.execution.endedAtMs ?? 0) - (b.execution.endedAtMs ?? 0))
+      .slice(0, query.limit);
+    for (const { row, execution } of gone) deleteExecutions(row, (other) => other === execution);
+    return gone.length;
+  }
+
+  async recordRefusals(refusals: readonly Refusal[]): Promise<void> {
+    const hub = this.#open();
+    for (const refusal of refusals) hub.refusals.add(refusal);
+  }
+
+  async refusals(query: { instanceId?: string; limit: number }): Promise<readonly Refusal[]> {
+    return this.#open().refusals.list(query.instanceId, query.limit);
+  }
+
+  async setting(key: string): Promise<string | undefined> {
+    return this.#open().settings.get(key);
+  }
+
+  async changeSetting(key: string, value: string): Promise<void> {
+    this.#open().settings.set(key, value);
+  }
+
+  async strikes(): Promise<readonly Strike[]> {
+    return this.#open().strikes.list();
+  }
+
+  async recordStrike(strike: { iid: number; generation: number; worker: string }): Promise<void> {
+    this.#open().strikes.add(strike.iid, strike.generation, strike.worker);
+  }
+
+  async clearStrikes(iid: number): Promise<void> {
+    this.#open().strikes.clear(iid);
+  }
+
+  subscribe(listener: (hint: ChangeHint) => void): () => void {
+    const hub = this.#open();
+    const subscription = { owner: this, listener };
+    hub.subscriptions.add(subscription);
+    return () => void hub.subscriptions.delete(subscription);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#joined) this.#hub.engine = undefined;
+    for (const subscription of this.#hub.subscriptions) {
+      if (subscription.owner === this) this.#hub.subscriptions.delete(subscription);
+    }
+  }
+
+  #open(): Hub {
+    if (this.#closed) throw new StoreClosedError();
+    return this.#hub;
+  }
+
+  #present(iids: readonly number[]): Row[] {
+    const hub = this.#open();
+    return iids.map((iid) => hub.row(iid)).filter((row) => row !== undefined);
+  }
+
+  #write<T>(write: (hub: Hub) => T): T {
+    const hub = this.#open();
+    const written = write(hub);
+    const hint = hub.takeHint();
+    if (hint !== undefined) {
+      for (const subscription of hub.subscriptions) {
+        const told: ChangeHint = subscription.owner === this ? hint : { from: "elsewhere" };
+        // Later, so that a listener never runs inside somebody's write.
+        queueMicrotask(() => {
+          if (hub.subscriptions.has(subscription)) subscription.listener(told);
+        });
+      }
+    }
+    return written;
+  }
+}
+
+function recordOf(row: Row): InstanceRecord {
+  return { instance: row.instance, execution: currentExecution(row) };
+}
+
+function timersOf({ instance: { iid, generation }, timers }: Row): DueTimer[] {
+  return [...timers].map(([task, dueMs]) => ({ iid, generation, task, dueMs }));
+}
+
+function isIn(shards: Shards, shard: number): boolean {
+  return shards === "all" || shards.includes(shard);
+}
+
+type Place = Pick<Instance, "createdAtMs" | "iid">;
+
+function inOrderOfCreation(a: Place, b: Place): number {
+  return a.createdAtMs - b.createdAtMs || a.iid - b.iid;
+}
+
+function matches({ instance, execution }: InstanceRecord, filter: ListFilter): boolean {
+  return (
+    (filter.runtimeStatus?.includes(runtimeStatusOf(instance)) ?? true) &&
+    (filter.name === undefined || instance.name === filter.name) &&
+    isBetween(instance.createdAtMs, filter.createdFromMs, filter.createdToMs) &&
+    isBetween(instance.updatedAtMs, filter.updatedFromMs, filter.updatedToMs) &&
+    instance.instanceId.startsWith(filter.instanceIdPrefix ?? "") &&
+    Object.entries(filter.tags ?? {}).every(
+      ([key, value]) => Object.hasOwn(execution.tags, key) && execution.tags[key] === value,
+    )
+  );
+}
+
+/** Both ends count as in, as in Durable Functions. */
+function isBetween(ms: number, fromMs = -Infinity, toMs = Infinity): boolean {
+  return fromMs <= ms && ms <= toMs;
+}

@@ -1,0 +1,39 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "vitest";
+import type { Store } from "../../core/store.js";
+import { storeConformance } from "../conformance/index.js";
+import { openSqliteStore } from "./store.js";
+
+describe.each([
+  { place: "in a thread of its own", inline: false, rounds: 300 },
+  { place: "inline", inline: true, rounds: 300 },
+])("the SQLite store $place", ({ inline, rounds }) => {
+  storeConformance({
+    test,
+    rounds,
+    open: async ({ taskHub }) => {
+      const folder = await mkdtemp(join(tmpdir(), "tenure-"));
+      const file = join(folder, "hub.db");
+      const stores: Store[] = [];
+      const open = async (hub = taskHub): Promise<Store> => {
+        const store = await openSqliteStore({ file, taskHub: hub, inline });
+        stores.push(store);
+        return store;
+      };
+      return {
+        store: await open(),
+        another: open,
+        reopen: async () => {
+          await Promise.all(stores.map((store) => store.close()));
+          return open();
+        },
+        dispose: async () => {
+          await Promise.all(stores.map((store) => store.close()));
+          await rm(folder, { recursive: true });
+        },
+      };
+    },
+  });
+});

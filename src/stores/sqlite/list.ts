@@ -1,0 +1,120 @@
+import type { ListCursor, ListFilter, ListPage, ListQuery } from "../../core/store.js";
+import type { Connection } from "./connection.js";
+import type { SqlValue } from "./driver.js";
+import { RECORDS } from "./reads.js";
+import { optionalRow, Row, recordOf, STATUS_CODES, statusBits } from "./rows.js";
+
+const LIVE = statusBits(["Pending", "Running", "Suspended"]);
+
+/**
+ * One page in order of creation: a walk along an index, from the cursor to at most the `examine`-th
+ * row behind it, that stops when the page is full. A filter that matches next to nothing costs no more
+ * than others, and gives a short page.
+ */
+export function listInstances(connection: Connection, hub: number, query: ListQuery): ListPage {
+  return connection.snapshot(() => {
+    const walk = walkOf(hub, query);
+    const end = placeAt(connection, walk, query.examine);
+    const records = readRecords(connection, walk, end, query);
+    const last = records.at(-1)?.instance;
+    const next = records.length === query.limit && last !== undefined ? placeOf(last) : end;
+    return next === undefined || !isMore(connection, hub, query, next) ? { records } : { records, next };
+  });
+}
+
+/** A condition on `inst i`, with its values. */
+interface Part {
+  readonly sql: string;
+  readonly values: readonly SqlValue[];
+}
+
+/** The rows to examine: those of inst_live_created where only live ones can match, else those of inst_created. */
+function walkOf(hub: number, { filter, after }: Pick<ListQuery, "filter" | "after">): Part {
+  const values: SqlValue[] = [hub];
+  let sql = "i.hub = ?";
+  if (onlyLive(filter)) sql += " and i.status < 2";
+  if (filter.createdFromMs !== undefined) {
+    sql += " and i.created >= ?";
+    values.push(filter.createdFromMs);
+  }
+  if (filter.createdToMs !== undefined) {
+    sql += " and i.created <= ?";
+    values.push(filter.createdToMs);
+  }
+  if (after !== undefined) {
+    sql += " and (i.created, i.iid) > (?, ?)";
+    values.push(after.createdAtMs, after.iid);
+  }
+  return { sql, values };
+}
+
+function onlyLive({ runtimeStatus }: ListFilter): boolean {
+  return runtimeStatus !== undefined && (statusBits(runtimeStatus) & ~LIVE) === 0;
+}
+
+function placeAt(connection: Connection, { sql, values }: Part, nth: number): ListCursor | undefined {
+  const row = optionalRow(
+    connection
+      .sql(`select i.created, i.iid from inst i where ${sql} order by i.created, i.iid limit 1 offset ?`)
+      .get(...values, nth - 1),
+  );
+  return row && { createdAtMs: row.integer(), iid: row.integer() };
+}
+
+function isMore(connection: Connection, hub: number, query: ListQuery, after: ListCursor): boolean {
+  return placeAt(connection, walkOf(hub, { ...query, after }), 1) !== undefined;
+}
+
+function readRecords(
+  connection: Connection,
+  walk: Part,
+  end: ListCursor | undefined,
+  { filter, limit }: ListQuery,
+): ListPage["records"] {
+  const conditions = filterOf(filter);
+  const until = end === undefined ? "" : " and (i.created, i.iid) <= (?, ?)";
+  return connection
+    .sql(`${RECORDS} where ${walk.sql}${until}${conditions.sql} order by i.created, i.iid limit ?`)
+    .all(
+      ...walk.values,
+      ...(end === undefined ? [] : [end.createdAtMs, end.iid]),
+      ...conditions.values,
+      limit,
+    )
+    .map((row) => recordOf(new Row(row)));
+}
+
+/** The rest of the filter: what the walk does not take care of. */
+function filterOf(filter: ListFilter): Part {
+  let sql = "";
+  const values: SqlValue[] = [];
+  const add = (condition: string, ...bound: SqlValue[]): void => {
+    sql += ` and ${condition}`;
+    values.push(...bound);
+  };
+  if (filter.runtimeStatus !== undefined) {
+    const status = `case when i.suspended = 1 and i.status < 2 then ${STATUS_CODES.Suspended} else i.status end`;
+    add(`(1 << (${status})) & ? <> 0`, statusBits(filter.runtimeStatus));
+  }
+  if (filter.name !== undefined) add("i.name = ?", filter.name);
+  if (filter.updatedFromMs !== undefined) add("i.updated >= ?", filter.updatedFromMs);
+  if (filter.updatedToMs !== undefined) add("i.updated <= ?", filter.updatedToMs);
+  // Not LIKE, which ignores case and reads % and _.
+  if (filter.instanceIdPrefix !== undefined) {
+    add("substr(i.id, 1, length(?)) = ?", filter.instanceIdPrefix, filter.instanceIdPrefix);
+  }
+  if (filter.tags !== undefined) add(HAS_TAGS, JSON.stringify(filter.tags));
+  return { sql, values };
+}
+
+/** json_each compares keys as they are; a JSON path could not name one with a quote in it. */
+const HAS_TAGS = `
+  not exists (
+    select 1 from json_each(?) wanted where not exists (
+      select 1 from json_each(e.tags) tag where tag.key = wanted.key and tag.value = wanted.value
+    )
+  )`;
+
+function placeOf({ createdAtMs, iid }: ListCursor): ListCursor {
+  return { createdAtMs, iid };
+}

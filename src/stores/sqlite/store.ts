@@ -1,0 +1,291 @@
+import { realpathSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Command, CommandAnswer } from "../../core/command.js";
+import { EngineFaultError, StoreClosedError, StoreUnusableError } from "../../core/errors.js";
+import type { Execution, InstanceRecord } from "../../core/instance.js";
+import type { Message } from "../../core/message.js";
+import {
+  type ChangeHint,
+  type CommitResult,
+  type DueTimers,
+  type Head,
+  type ListPage,
+  type ListQuery,
+  type LoadedInstance,
+  type Refusal,
+  type Shards,
+  type Store,
+  type StoredHistory,
+  type Strike,
+  showsInStatus,
+  type TurnBoard,
+  type TurnCommit,
+  type WorkerInfo,
+} from "../../core/store.js";
+import { Failure, GroupCommit } from "../group-commit.js";
+import { isFailed, type OperationResult } from "./batch.js";
+import type { DatabaseOptions } from "./database.js";
+import { errorOf } from "./fault.js";
+import { createPrivateFile } from "./files.js";
+import type { DatabaseHost } from "./host.js";
+import { openInline } from "./inline-host.js";
+import { openThread } from "./thread-host.js";
+import type { Notice } from "./transaction.js";
+import { REFUSED } from "./turns.js";
+
+export interface SqliteStoreOptions {
+  /** The hub's file; created, with its folders, where there is none. */
+  readonly file: string;
+  /** Which hub in the file; `default` by default. One process at a time is the engine of a file, whatever the hub. */
+  readonly taskHub?: string;
+  /** Runs SQLite in this thread: for simulations, which need every step at its place. */
+  readonly inline?: boolean;
+}
+
+/**
+ * Opens a task hub in a SQLite file. Several stores, in one process or in many, may be open on a file;
+ * one of them may `join`.
+ *
+ * @throws StoreUnusableError, SchemaTooNewError; StoreHeldError where the SQLite at hand is too old for sharing.
+ */
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
+  const { taskHub = "default", inline = false } = options;
+  const listeners = new Set<(hint: ChangeHint) => void>();
+  const database: DatabaseOptions = { file: prepareFile(options.file), taskHub };
+  const open = inline ? openInline : openThread;
+  const host = await open(database, () => tell(listeners, { from: "elsewhere" }));
+  return new SqliteStore(database, host, listeners);
+}
+
+/** The real path: two names for one file must not lead to two engine locks. */
+function prepareFile(file: string): string {
+  if (file === "" || file.startsWith(":memory:")) {
+    throw new StoreUnusableError("A SQLite store needs a file. For a hub in memory use the memory store.");
+  }
+  try {
+    const path = resolve(file);
+    createPrivateFile(path);
+    return realpathSync(path);
+  } catch (cause) {
+    throw new StoreUnusableError(`The file ${file} cannot be created. Check its path and permissions.`, {
+      cause,
+    });
+  }
+}
+
+type Operation = Command | TurnCommit;
+type Result = CommandAnswer | number;
+
+class SqliteStore implements Store {
+  readonly description: string;
+  readonly taskHub: string;
+  readonly secret: string;
+
+  readonly #host: DatabaseHost;
+  readonly #writes: GroupCommit<Operation, Result>;
+  readonly #listeners: Set<(hint: ChangeHint) => void>;
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    { file, taskHub }: DatabaseOptions,
+    host: DatabaseHost,
+    listeners: Set<(hint: ChangeHint) => void>,
+  ) {
+    this.description = `sqlite:${file}`;
+    this.taskHub = taskHub;
+    this.secret = host.secret;
+    this.#host = host;
+    this.#listeners = listeners;
+    this.#writes = new GroupCommit((group) => this.#write(group));
+  }
+
+  async join(worker: WorkerInfo): Promise<void> {
+    await this.#open().call("join", worker);
+  }
+
+  async workers(): Promise<readonly WorkerInfo[]> {
+    return this.#open().call("workers");
+  }
+
+  async execute(commands: readonly Command[]): Promise<readonly CommandAnswer[]> {
+    return (await this.#writes.submit(commands)).map(answerOf);
+  }
+
+  async commit(turns: readonly TurnCommit[]): Promise<readonly CommitResult[]> {
+    return (await this.#writes.submit(turns)).map(commitResultOf);
+  }
+
+  async load(iids: readonly number[]): Promise<readonly LoadedInstance[]> {
+    return this.#open().call("load", iids);
+  }
+
+  async poll(query: { shards: Shards; after: number; limit: number }): Promise<readonly Message[]> {
+    return this.#open().call("poll", query);
+  }
+
+  async due(query: { shards: Shards; untilMs: number; limit: number }): Promise<DueTimers> {
+    return this.#open().call("due", query);
+  }
+
+  async unfinished(query: { shards: Shards; afterIid: number; limit: number }): Promise<readonly number[]> {
+    return this.#open().call("unfinished", query);
+  }
+
+  async heads(iids: readonly number[]): Promise<readonly Head[]> {
+    return this.#open().call("heads", iids);
+  }
+
+  async get(instanceId: string): Promise<InstanceRecord | undefined> {
+    return this.#open().call("get", instanceId);
+  }
+
+  async list(query: ListQuery): Promise<ListPage> {
+    return this.#open().call("list", query);
+  }
+
+  async executions(instanceId: string): Promise<readonly Execution[]> {
+    return this.#open().call("executions", instanceId);
+  }
+
+  async history(instanceId: string, executionId?: string): Promise<StoredHistory | undefined> {
+    return this.#open().call("history", instanceId, executionId);
+  }
+
+  async pruneExecutions(query: {
+    status: Execution["status"];
+    endedBeforeMs: number;
+    limit: number;
+  }): Promise<number> {
+    return this.#open().call("pruneExecutions", query);
+  }
+
+  async recordRefusals(refusals: readonly Refusal[]): Promise<void> {
+    if (refusals.length > 0) await this.#open().call("recordRefusals", refusals);
+  }
+
+  async refusals(query: { instanceId?: string; limit: number }): Promise<readonly Refusal[]> {
+    return this.#open().call("refusals", query);
+  }
+
+  async setting(key: string): Promise<string | undefined> {
+    return this.#open().call("setting", key);
+  }
+
+  async changeSetting(key: string, value: string): Promise<void> {
+    await this.#open().call("changeSetting", key, value);
+  }
+
+  async strikes(): Promise<readonly Strike[]> {
+    return this.#open().call("strikes");
+  }
+
+  async recordStrike(strike: { iid: number; generation: number; worker: string }): Promise<void> {
+    await this.#open().call("recordStrike", strike);
+  }
+
+  async clearStrikes(iid: number): Promise<void> {
+    await this.#open().call("clearStrikes", iid);
+  }
+
+  watchTurns(board: TurnBoard): boolean {
+    return this.#open().watchTurns(board);
+  }
+
+  subscribe(listener: (hint: ChangeHint) => void): () => void {
+    const host = this.#open();
+    // A function of its own, so that one listener may subscribe twice.
+    const subscription = (hint: ChangeHint): void => listener(hint);
+    this.#listeners.add(subscription);
+    if (this.#listeners.size === 1) host.lookElsewhere(true);
+    return () => {
+      const was = this.#listeners.delete(subscription);
+      if (was && this.#listeners.size === 0 && this.#closing === undefined) host.lookElsewhere(false);
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#writes.close();
+    this.#listeners.clear();
+    await this.#host.close();
+  }
+
+  #open(): DatabaseHost {
+    if (this.#closing !== undefined) throw new StoreClosedError();
+    return this.#host;
+  }
+
+  async #write(group: readonly Operation[]): Promise<readonly (Result | Failure)[]> {
+    const { results, notice } = await this.#host.write(group);
+    if (this.#listeners.size > 0) this.#hint(group, results, notice);
+    return results.map((result) => (isFailed(result) ? new Failure(errorOf(result.fault)) : result));
+  }
+
+  #hint(
+    group: readonly Operation[],
+    results: readonly OperationResult[],
+    { messages, nextDueMs }: Notice,
+  ): void {
+    const changed = new Set<string>();
+    let wrote = false;
+    for (const [index, operation] of group.entries()) {
+      if (!mayHaveChanged(results[index])) continue;
+      wrote = true;
+      if (!("consumed" in operation) || isCommand(operation) || showsInStatus(operation)) {
+        changed.add(operation.instanceId);
+      }
+    }
+    if (!wrote && !messages) return;
+    const hint: ChangeHint = {
+      from: "here",
+      instanceIds: [...changed],
+      messages,
+      ...(nextDueMs === undefined ? {} : { nextDueMs }),
+    };
+    // Later, so that a listener never runs inside somebody's write.
+    queueMicrotask(() => tell(this.#listeners, hint));
+  }
+}
+
+function tell(listeners: ReadonlySet<(hint: ChangeHint) => void>, hint: ChangeHint): void {
+  for (const listener of listeners) listener(hint);
+}
+
+function answerOf(result: Result): CommandAnswer {
+  if (typeof result === "number") throw new EngineFaultError("a command was answered like a turn");
+  return result;
+}
+
+function commitResultOf(result: Result): CommitResult {
+  if (typeof result !== "number") throw new EngineFaultError("a turn was answered like a command");
+  return result === REFUSED ? { accepted: false } : { accepted: true, fencingToken: result };
+}
+
+function isCommand(operation: Operation): operation is Command {
+  return "kind" in operation;
+}
+
+function mayHaveChanged(result: OperationResult | undefined): boolean {
+  if (result === undefined) return false;
+  if (typeof result === "number") return result !== REFUSED;
+  if (isFailed(result)) return false;
+  switch (result.outcome) {
+    case "started":
+    case "replaced":
+    case "done":
+    case "purged":
+      return true;
+    case "attached":
+    case "returned":
+    case "refused":
+    case "notFound":
+    case "ended":
+    case "invalidState":
+    case "void":
+      return false;
+  }
+}

@@ -1,0 +1,507 @@
+// Two stores that are to agree: each operation is made from what the first one holds, done to both, and
+// their answers compared.
+import assert from "node:assert/strict";
+import { answerEvents, type Command, type CommandAnswer } from "../../src/core/command.js";
+import { encodeChunk } from "../../src/core/history-codec.js";
+import type { Instance, ParentLink } from "../../src/core/instance.js";
+import type { RequestMessage } from "../../src/core/message.js";
+import { commandOf, decodeRequest, encodeRequest, type Request } from "../../src/core/request.js";
+import { SHARD_COUNT } from "../../src/core/shard.js";
+import { startPolicy } from "../../src/core/start-policy.js";
+import type { ListCursor, LoadedInstance, Store, TurnCommit } from "../../src/core/store.js";
+import { everything } from "../../src/stores/conformance/test-hub.js";
+import {
+  type CommandOperation,
+  type FilterOperation,
+  IDS,
+  NAMES,
+  type Operation,
+  type RequestOperation,
+  type TurnOperation,
+} from "./operations.js";
+
+/** A store that can be closed and opened again. */
+export interface Reopenable {
+  store: Store;
+  readonly reopen: () => Promise<Store>;
+}
+
+/** How often what happened, over all runs: a test that never reaches a success proves nothing about it. */
+export type Coverage = Map<string, number>;
+
+export class Pair {
+  readonly #model: Reopenable;
+  readonly #other: Reopenable;
+  readonly #coverage: Coverage;
+  /** Every turn that was ever sent, and every request that was ever seen. */
+  readonly #turns: TurnCommit[] = [];
+  readonly #requests = new Map<number, RequestMessage>();
+  #ms = Date.UTC(2026, 0, 1);
+  #ids = 0;
+  #commits = 0;
+
+  constructor(model: Reopenable, other: Reopenable, coverage: Coverage) {
+    this.#model = model;
+    this.#other = other;
+    this.#coverage = coverage;
+  }
+
+  async do(operation: Operation): Promise<void> {
+    switch (operation.kind) {
+      case "batch":
+        return this.#execute(operation.commands);
+      case "turns":
+        return this.#commit(operation.turns);
+      case "recommit":
+        return this.#recommit(operation.pick);
+      case "prune":
+        return this.#prune(operation);
+      case "recordRefusal":
+        return this.#recordRefusal(operation.id, operation.count);
+      case "strike":
+      case "clearStrikes":
+        return this.#strike(operation);
+      case "setting":
+        return this.#setting(`key ${operation.key}`, operation.value);
+      case "list":
+        return this.#list(operation.filter, operation.limit, operation.examine);
+      case "page":
+        return this.#page(operation);
+      case "pass":
+        this.#ms += operation.ms;
+        return;
+      case "reopen":
+        return this.#reopen();
+      default:
+        return this.#execute([operation]);
+    }
+  }
+
+  /** Compares all that can be seen, and every read. */
+  async compare(): Promise<void> {
+    const all = await this.#both(everything);
+    for (const { executions } of all.instances) {
+      this.#count(`executions ${Math.min(executions.length, 4)}`);
+      for (const { status, droppedMessages } of executions) {
+        this.#count(`execution ${status}`);
+        if (droppedMessages > 0) this.#count("dropped messages");
+      }
+    }
+    for (const instanceId of IDS) {
+      const record = await this.#both((store) => store.get(instanceId));
+      this.#count(`get ${record === undefined ? "absent" : "present"}`);
+      await this.#both((store) => store.history(instanceId));
+      await this.#both((store) => store.refusals({ instanceId, limit: 3 }));
+    }
+  }
+
+  // --- commands ---------------------------------------------------------------------------------------------------
+
+  async #execute(operations: readonly CommandOperation[]): Promise<void> {
+    const commands: Command[] = [];
+    for (const operation of operations) {
+      const command = await this.#command(operation);
+      if (command !== undefined) commands.push(command);
+    }
+    const answers = await this.#both((store) => store.execute(commands));
+    for (const [index, command] of commands.entries()) {
+      const answer = answers[index];
+      if (answer !== undefined) this.#count(`${labelOf(command)} ${outcomeOf(command, answer)}`);
+    }
+  }
+
+  async #command(operation: CommandOperation): Promise<Command | undefined> {
+    if (operation.kind === "request") return this.#requestCommand(operation.pick, operation.again);
+    const addressed = { instanceId: idOf(operation.id), atMs: this.#now() };
+    switch (operation.kind) {
+      case "start":
+        return {
+          kind: "start",
+          ...addressed,
+          name: NAMES[operation.name] ?? NAMES[0],
+          tags: operation.tag === undefined ? {} : { "a.b": operation.tag },
+          executionId: this.#id(),
+          policy: startPolicy(operation.ifLive, operation.ifEnded),
+          ...(operation.tag === undefined ? {} : { version: operation.tag, input: `"${operation.tag}"` }),
+          ...(operation.requestId === undefined ? {} : { requestId: `r${operation.requestId}` }),
+          ...(operation.inMs === undefined ? {} : { startAtMs: addressed.atMs + operation.inMs }),
+          ...(await this.#parent(operation.parent)),
+        };
+      case "raise":
+        return { kind: "raise", ...addressed, name: `event ${this.#ms}`, input: "1" };
+      case "terminate": {
+        const child =
+          operation.onlyChildOf === undefined ? undefined : await this.#instance(operation.onlyChildOf);
+        const onlyChildOf = child && { iid: child.iid, run: child.run };
+        const { recurse } = operation;
+        return {
+          kind: "terminate",
+          ...addressed,
+          recurse,
+          reason: "enough",
+          ...(onlyChildOf && { onlyChildOf }),
+        };
+      }
+      case "rewind":
+        return this.#rewind(operation.id, operation.stale, operation.parent, addressed.atMs);
+      default:
+        return { kind: operation.kind, ...addressed };
+    }
+  }
+
+  async #rewind(id: number, stale: boolean, parent: number | undefined, atMs: number): Promise<Command> {
+    const instance = await this.#instance(id);
+    return {
+      kind: "rewind",
+      instanceId: idOf(id),
+      atMs,
+      expectedExecutionId: stale || instance === undefined ? "0".repeat(32) : instance.executionId,
+      executionId: this.#id(),
+      history: encodeChunk([{ type: "OrchestratorStarted", atMs }]),
+      events: 1,
+      activities: id % 2,
+      timers: [{ task: 3, dueMs: atMs + 5 }],
+      mail: encodeChunk([{ type: "ExecutionRewound", atMs }]),
+      requests: [this.#outbound({ to: id + 1, what: "child" }, await this.#link(id))],
+      ...(await this.#parent(parent)),
+    };
+  }
+
+  async #requestCommand(pick: number, again: boolean): Promise<Command | undefined> {
+    const messages = await this.#model.store.poll({ shards: "all", after: 0, limit: 1_000 });
+    const waiting = messages.filter((message) => message.kind === "request");
+    for (const message of waiting) this.#requests.set(message.n, message);
+    const choice = again ? [...this.#requests.values()] : waiting;
+    const message = choice[pick % Math.max(choice.length, 1)];
+    if (message === undefined) return undefined;
+    const request = readRequest(message.body);
+    const { instanceId, n: consumes } = message;
+    return commandOf(request, { instanceId, atMs: this.#now(), consumes, executionId: this.#id() });
+  }
+
+  // --- turns ------------------------------------------------------------------------------------------------------
+
+  async #commit(operations: readonly TurnOperation[]): Promise<void> {
+    const turns: { readonly label: string; readonly turn: TurnCommit }[] = [];
+    for (const operation of operations) {
+      const instance = await this.#instance(operation.id);
+      if (instance === undefined) continue;
+      const [loaded] = await this.#both((store) => store.load([instance.iid]));
+      if (loaded === undefined) throw new Error("an instance cannot be loaded");
+      // Some turns of one batch are for the same row: the later ones count on the earlier ones.
+      const before = turns.filter(({ turn }) => turn.iid === instance.iid).length;
+      const turn = await this.#flawed(this.#turn(operation, loaded, before), operation, loaded);
+      turns.push({ label: labelOfTurn(operation, loaded), turn });
+      this.#turns.push(turn);
+    }
+    const commits = turns.map(({ turn }) => turn);
+    const results = await this.#both((store) => store.commit(commits));
+    for (const [index, { label }] of turns.entries()) {
+      this.#count(`${label} ${results[index]?.accepted === true ? "accepted" : "refused"}`);
+    }
+  }
+
+  async #recommit(pick: number): Promise<void> {
+    const turn = this.#turns[pick % Math.max(this.#turns.length, 1)];
+    if (turn === undefined) return;
+    const [result] = await this.#both((store) => store.commit([turn]));
+    this.#count(`recommit ${result?.accepted === true ? "accepted" : "refused"}`);
+  }
+
+  #turn(operation: TurnOperation, { instance, messages }: LoadedInstance, before: number): TurnCommit {
+    const atMs = this.#now();
+    const take = { all: messages, none: [], half: messages.filter((_, index) => index % 2 === 0) }[
+      operation.take
+    ];
+    const base = {
+      iid: instance.iid,
+      instanceId: instance.instanceId,
+      executionId: instance.executionId,
+      generation: instance.generation,
+      sequence: instance.sequence + before,
+      writer: `worker-${operation.writer}`,
+      commitNumber: ++this.#commits,
+      atMs,
+      consumed: before === 0 ? take.map(({ n }) => n) : [],
+      activities: operation.activities,
+      timersSet: operation.timersSet.map(({ task, inMs }) => ({ task, dueMs: atMs + inMs })),
+      timersCleared: operation.timersCleared.filter((task) =>
+        operation.timersSet.every((set) => set.task !== task),
+      ),
+      requests: operation.requests.map((request) => this.#outbound(request, linkOf(instance))),
+      ...(operation.customStatus === undefined ? {} : { customStatus: operation.customStatus }),
+    };
+    const chunk = encodeChunk([{ type: "OrchestratorStarted", atMs }]);
+    switch (operation.what) {
+      case "goOn":
+        return { ...base, chunk, status: "Running" };
+      case "end":
+        return {
+          ...base,
+          chunk,
+          status: operation.status,
+          mail: instance.mail,
+          end: this.#end(operation, instance),
+        };
+      case "continueAsNew":
+        return {
+          ...base,
+          chunk,
+          status: "Running",
+          next: {
+            executionId: this.#id(),
+            input: `"${atMs}"`,
+            events: encodeChunk([{ type: "ExecutionStarted", atMs }]),
+            keepExecutions: operation.keepExecutions,
+            ...(operation.writer === 0 ? {} : { version: "next" }),
+          },
+        };
+      case "park":
+        return { ...base, consumed: [], parked: { code: "EngineFault", message: "it's", sinceMs: atMs } };
+      case "unpark":
+        return { ...base, chunk, parked: null };
+      case "raiseToken":
+        return { ...base, consumed: [], raiseToken: true };
+    }
+  }
+
+  #end({ status, terminateChildren }: TurnOperation, { iid, run, instanceId }: Instance) {
+    const atMs = this.#ms;
+    const body = encodeRequest({
+      kind: "terminate",
+      recurse: true,
+      reason: instanceId,
+      onlyChildOf: { iid, run },
+    });
+    return {
+      status,
+      output: `"${atMs}"`,
+      answer: answerEvents(atMs, status, `"${atMs}"`, undefined),
+      ...(status === "Failed" ? { failure: { type: "Error", message: "no" } } : {}),
+      ...(terminateChildren ? { terminateChildren: body } : {}),
+    };
+  }
+
+  async #flawed(
+    turn: TurnCommit,
+    { flaw, id }: TurnOperation,
+    { instance }: LoadedInstance,
+  ): Promise<TurnCommit> {
+    switch (flaw) {
+      case "none":
+        return turn;
+      case "iid":
+        return { ...turn, iid: turn.iid + 1_000 };
+      case "earlierGeneration":
+        return { ...turn, generation: turn.generation - 1 };
+      case "laterGeneration":
+        return { ...turn, generation: turn.generation + 1 };
+      case "earlierSequence":
+        return { ...turn, sequence: turn.sequence - 1 };
+      case "laterSequence":
+        return { ...turn, sequence: turn.sequence + 1 };
+      case "missingMessage":
+        return { ...turn, consumed: [...turn.consumed, 1_000_000] };
+      case "foreignMessage": {
+        const messages = await this.#model.store.poll({ shards: "all", after: 0, limit: 1_000 });
+        const foreign = messages.find(
+          (message) => message.kind === "request" || message.iid !== instance.iid,
+        );
+        return { ...turn, consumed: [...turn.consumed, foreign?.n ?? 1_000_000 + id] };
+      }
+      case "mail":
+        return turn.mail === undefined ? turn : { ...turn, mail: turn.mail + 1 };
+    }
+  }
+
+  // --- other writes ---------------------------------------------------------------------------------------------
+
+  async #prune({ status, ageMs, limit }: Operation & { readonly kind: "prune" }): Promise<void> {
+    const endedBeforeMs = this.#ms - ageMs;
+    const pruned = await this.#both((store) => store.pruneExecutions({ status, endedBeforeMs, limit }));
+    this.#count(`prune ${pruned > 0 ? "some" : "none"}`);
+  }
+
+  async #strike(operation: Operation & { readonly kind: "strike" | "clearStrikes" }): Promise<void> {
+    const instance = await this.#instance(operation.id);
+    if (instance === undefined) return;
+    const { iid, generation } = instance;
+    if (operation.kind === "clearStrikes") await this.#both((store) => store.clearStrikes(iid));
+    else {
+      const strike = { iid, generation, worker: `worker-${operation.worker}` };
+      await this.#both((store) => store.recordStrike(strike));
+    }
+    this.#count(operation.kind);
+  }
+
+  async #setting(key: string, value: string): Promise<void> {
+    const before = await this.#both((store) => store.setting(key));
+    this.#count(`setting ${before === undefined ? "absent" : "present"}`);
+    await this.#both((store) => store.changeSetting(key, value));
+  }
+
+  async #reopen(): Promise<void> {
+    this.#model.store = await this.#model.reopen();
+    this.#other.store = await this.#other.reopen();
+    this.#count("reopen");
+  }
+
+  // --- reads ------------------------------------------------------------------------------------------------------
+
+  async #list(operation: FilterOperation, limit: number, examine: number): Promise<void> {
+    const filter = {
+      ...(operation.statuses === undefined ? {} : { runtimeStatus: operation.statuses }),
+      ...(operation.name === undefined ? {} : { name: NAMES[operation.name] ?? NAMES[0] }),
+      ...(operation.prefix === undefined ? {} : { instanceIdPrefix: operation.prefix }),
+      ...(operation.tag === undefined ? {} : { tags: { "a.b": operation.tag } }),
+      ...(operation.createdWithinMs === undefined
+        ? {}
+        : { createdFromMs: this.#ms - operation.createdWithinMs }),
+      ...(operation.updatedWithinMs === undefined
+        ? {}
+        : { updatedFromMs: this.#ms - operation.updatedWithinMs }),
+    };
+    // How many rows a page examined is the store's own affair; the walk as a whole is not.
+    const records = await this.#both(async (store) => {
+      const found = [];
+      for (let after: ListCursor | undefined; ; ) {
+        const page = await store.list({ filter, limit, examine, ...(after === undefined ? {} : { after }) });
+        assert.ok(page.records.length <= limit);
+        found.push(...page.records);
+        if (page.next === undefined) return found;
+        after = page.next;
+      }
+    });
+    for (const key of Object.keys(filter))
+      this.#count(`list by ${key} ${records.length > 0 ? "some" : "none"}`);
+  }
+
+  async #page({ shards: seed, after, limit }: Operation & { readonly kind: "page" }): Promise<void> {
+    const shards =
+      seed === 0
+        ? "all"
+        : Array.from({ length: SHARD_COUNT }, (_, shard) => shard).filter((shard) => shard % 3 === seed - 1);
+    const messages = await this.#both((store) => store.poll({ shards, after, limit }));
+    const { timers } = await this.#both((store) => store.due({ shards, untilMs: this.#ms, limit }));
+    const unfinished = await this.#both((store) => store.unfinished({ shards, afterIid: after % 4, limit }));
+    if (messages.length > 0) this.#count("poll some");
+    if (timers.length > 0) this.#count("due some");
+    if (unfinished.length > 0) this.#count("unfinished some");
+    await this.#both((store) => store.heads([after, 1, 2, 3]));
+  }
+
+  async #recordRefusal(id: number, count: number): Promise<void> {
+    const instanceId = idOf(id);
+    const holder = {
+      instanceId,
+      name: "Order",
+      executionId: this.#id(),
+      run: 1,
+      generation: 1,
+      runtimeStatus: "Running",
+      sinceMs: 1,
+      lastProgressMs: 2,
+    } as const;
+    const refusal = {
+      instanceId,
+      atMs: this.#now(),
+      requester: "test",
+      orchestrator: "Order",
+      policy: startPolicy(),
+      reason: "held",
+      holder,
+      count,
+    } as const;
+    await this.#both((store) => store.recordRefusals([refusal]));
+    this.#count("record refusal");
+  }
+
+  // --- helpers ----------------------------------------------------------------------------------------------------
+
+  async #both<T>(ask: (store: Store) => Promise<T>): Promise<T> {
+    const expected = await ask(this.#model.store);
+    const actual = await ask(this.#other.store);
+    assert.deepEqual(actual, expected);
+    return expected;
+  }
+
+  #count(what: string): void {
+    this.#coverage.set(what, (this.#coverage.get(what) ?? 0) + 1);
+  }
+
+  #now(): number {
+    return ++this.#ms;
+  }
+
+  #id(): string {
+    return (++this.#ids).toString(16).padStart(32, "0");
+  }
+
+  async #instance(id: number): Promise<Instance | undefined> {
+    return (await this.#model.store.get(idOf(id)))?.instance;
+  }
+
+  async #link(id: number): Promise<ParentLink | undefined> {
+    const instance = await this.#instance(id);
+    return instance && linkOf(instance);
+  }
+
+  async #parent(id: number | undefined): Promise<{ parent?: ParentLink }> {
+    const parent = id === undefined ? undefined : await this.#link(id);
+    return parent === undefined ? {} : { parent };
+  }
+
+  #outbound({ to, what }: RequestOperation, sender: ParentLink | undefined) {
+    const start = {
+      kind: "start",
+      name: NAMES[0],
+      tags: {},
+      policy: startPolicy("attach", "return"),
+    } as const;
+    const request: Request = {
+      child: { ...start, ...(sender === undefined ? {} : { parent: { ...sender, task: to } }) },
+      detached: start,
+      raise: { kind: "raise", name: "sent" } as const,
+      terminate: { kind: "terminate", recurse: true } as const,
+    }[what];
+    return {
+      instanceId: idOf(to % IDS.length),
+      body: encodeRequest(request),
+      deduplicationKey: `request ${this.#id()}`,
+      startsChild: what === "child",
+    };
+  }
+}
+
+function linkOf({ iid, run, generation, instanceId, executionId, name }: Instance): ParentLink {
+  return { iid, run, generation, task: 1, instanceId, executionId, name };
+}
+
+function idOf(index: number): string {
+  return IDS[index % IDS.length] ?? IDS[0];
+}
+
+function readRequest(body: string): Exclude<Request, { kind: "rewind" }> {
+  const request = decodeRequest(body);
+  if (request.kind === "rewind") throw new Error("no operation sends a rewind");
+  return request;
+}
+
+function labelOf(command: Command): string {
+  return command.consumes === undefined ? command.kind : `requested ${command.kind}`;
+}
+
+function outcomeOf(command: Command, answer: CommandAnswer): string {
+  if (answer.outcome === "refused") return `refused ${answer.reason}`;
+  if (answer.outcome === "purged") return `purged with ${answer.children.length > 0 ? "children" : "none"}`;
+  if (command.kind === "start" && "executionId" in answer && answer.outcome === "started") {
+    return answer.executionId === command.executionId ? "started" : "remembered";
+  }
+  return answer.outcome;
+}
+
+function labelOfTurn({ what, flaw }: TurnOperation, { instance }: LoadedInstance): string {
+  const live = instance.status === "Pending" || instance.status === "Running";
+  const spoilt = flaw === "mail" && what !== "end" ? "none" : flaw;
+  return `turn ${what} ${live ? spoilt : "ended"}`;
+}
