@@ -19,7 +19,7 @@ export interface Served {
 export function banner(served: Served, style: Style): string {
   const { url, functions } = served;
   const lines = [
-    `${style.bold("tenure dev")} ${printable(relative(process.cwd(), served.app) || served.app)} (${countText(functions)})`,
+    `${style.bold("tenure dev")} ${printable(shortPath(served.app))} (${countText(functions)})`,
     "",
     entry("store", served.store),
     entry("management API", `${url}${MANAGEMENT_PATH}`),
@@ -44,6 +44,11 @@ export function countText(functions: readonly Definition[]): string {
     count("activity", "activity", "activities"),
     count("httpTrigger", "HTTP trigger", "HTTP triggers"),
   ].join(", ");
+}
+
+function shortPath(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short.startsWith("..") ? path : short;
 }
 
 function entry(name: string, value: string): string {

@@ -23,6 +23,7 @@ export class AppWatcher {
   /** When each file was written, as far as we have seen: reading a file may raise an event as well. */
   readonly #seen = new Map<string, number>();
   readonly #touched = new Set<string>();
+  #full = false;
   #settling: NodeJS.Timeout | undefined;
 
   constructor(app: string, logger: Logger, onChange: (files: readonly string[]) => void) {
@@ -50,7 +51,9 @@ export class AppWatcher {
   #watchFolder(folder: string): string[] {
     if (this.#watchers.has(folder)) return [];
     if (this.#watchers.size >= MAX_FOLDERS) {
-      this.#logger.warn(`more than ${MAX_FOLDERS} folders: changes in ${folder} will not be noticed`);
+      if (!this.#full)
+        this.#logger.warn(`more than ${MAX_FOLDERS} folders: changes in ${folder} will not be noticed`);
+      this.#full = true;
       return [];
     }
     try {

@@ -18,7 +18,9 @@ export interface Failure {
 /** The longest text kept of each part of a failure, in UTF-16 code units. */
 export const MAX_FAILURE_TEXT = 16 * 1024;
 
-const MAX_INNER_FAILURES = 8;
+/** How many causes of one error are kept, and how many failures of nested orchestrations. */
+const MAX_CAUSES = 8;
+const MAX_NESTING = 64;
 
 /** Errors may carry this property to forbid retries, set to true. */
 export const NON_RETRIABLE = "nonRetriable";
@@ -28,20 +30,29 @@ export const NON_RETRIABLE = "nonRetriable";
  * Never throws itself and never returns an empty type.
  */
 export function describeFailure(thrown: unknown): Failure {
-  return describe(thrown, 0);
+  try {
+    return describe(thrown, 0);
+  } catch {
+    return { type: "Error", message: "something that cannot be read was thrown" };
+  }
 }
 
 function describe(thrown: unknown, depth: number): Failure {
   if (typeof thrown !== "object" || thrown === null) return describePrimitive(thrown);
-  const type = readText(thrown, "name") ?? constructorName(thrown) ?? "Error";
+  const type = typeName(thrown);
   const message = readText(thrown, "message") ?? readJson(thrown);
+  const inner = depth < MAX_CAUSES ? describeInner(thrown, depth) : undefined;
+  return { type, message, ...facts(thrown, inner, read(thrown, "taskId"), readData(thrown)) };
+}
+
+function facts(
+  thrown: object,
+  inner: Failure | undefined,
+  task: unknown,
+  data: Record<string, unknown> | undefined,
+): Omit<Failure, "type" | "message"> {
   const stack = readText(thrown, "stack");
-  const inner = depth < MAX_INNER_FAILURES ? describeInner(thrown, depth) : undefined;
-  const task = read(thrown, "taskId");
-  const data = readData(thrown);
   return {
-    type,
-    message,
     ...(stack === undefined ? {} : { stack }),
     ...(inner === undefined ? {} : { inner }),
     ...(read(thrown, NON_RETRIABLE) === true ? { nonRetriable: true } : {}),
@@ -59,12 +70,27 @@ function describePrimitive(thrown: unknown): Failure {
 /** The `cause`, or the first of an AggregateError's `errors`; a failure that was revived keeps its own. */
 function describeInner(thrown: object, depth: number): Failure | undefined {
   const failure = read(thrown, "failure");
-  if (isFailure(failure)) return failure;
+  if (isFailure(failure)) return copyFailure(failure, 0);
   const cause = read(thrown, "cause");
   if (cause !== undefined && cause !== null) return describe(cause, depth + 1);
   const errors = read(thrown, "errors");
-  if (Array.isArray(errors) && errors.length > 0) return describe(errors[0], depth + 1);
-  return undefined;
+  const first = typeof errors === "object" && errors !== null ? read(errors, "0") : undefined;
+  return first === undefined ? undefined : describe(first, depth + 1);
+}
+
+/** A failure that an error carries, member by member: it may be another library's, with anything in it. */
+function copyFailure(failure: Failure, depth: number): Failure {
+  const inner = read(failure, "inner");
+  return {
+    type: readText(failure, "type") ?? "Error",
+    message: readText(failure, "message") ?? "",
+    ...facts(
+      failure,
+      depth < MAX_NESTING && isFailure(inner) ? copyFailure(inner, depth + 1) : undefined,
+      read(failure, "task"),
+      asData(read(failure, "data")),
+    ),
+  };
 }
 
 /** Whether a value has the shape of a {@link Failure}. */
@@ -77,18 +103,45 @@ function readData(thrown: object): Record<string, unknown> | undefined {
   const toData = read(thrown, "toFailureData");
   if (typeof toData !== "function") return undefined;
   try {
-    const data: unknown = JSON.parse(JSON.stringify(Reflect.apply(toData, thrown, [])));
-    return typeof data === "object" && data !== null ? { ...data } : undefined;
+    return asData(Reflect.apply(toData, thrown, []));
   } catch {
     return undefined; // data is an extra: a failure without it is still readable
   }
 }
 
+function asData(value: unknown): Record<string, unknown> | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  try {
+    const data: unknown = JSON.parse(JSON.stringify(value));
+    return typeof data === "object" && data !== null ? { ...data } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `class PaymentError extends Error {}` inherits the name "Error": then the class's own name says more. */
+function typeName(thrown: object): string {
+  const name = readText(thrown, "name");
+  const className = constructorName(thrown);
+  if (name === undefined) return className ?? "Error";
+  return className !== undefined && inheritsName(thrown) ? className : name;
+}
+
+function inheritsName(thrown: object): boolean {
+  try {
+    const prototype: unknown = Object.getPrototypeOf(thrown);
+    const byClass = typeof prototype === "object" && prototype !== null && Object.hasOwn(prototype, "name");
+    return !byClass && !Object.hasOwn(thrown, "name");
+  } catch {
+    return false;
+  }
+}
+
 function constructorName(thrown: object): string | undefined {
   const constructor = read(thrown, "constructor");
-  return typeof constructor === "function" && constructor.name !== "Object" && constructor.name !== ""
-    ? clip(constructor.name)
-    : undefined;
+  if (typeof constructor !== "function") return undefined;
+  const name = readText(constructor, "name");
+  return name === "Object" ? undefined : name;
 }
 
 function readText(thrown: object, key: string): string | undefined {

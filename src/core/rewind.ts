@@ -39,7 +39,7 @@ export function rewindHistory(
       scheduled.add(event.id);
     }
   }
-  const redelivered: IncomingEvent[] = [];
+  const redelivered: IncomingEvent[] = [...resumeAfter(kept)];
   const retriedTasks = new Set<number>();
   for (const event of turns.slice(cut).flat()) {
     switch (event.type) {
@@ -59,7 +59,7 @@ export function rewindHistory(
       case "ExecutionRewound":
         redelivered.push(event);
         break;
-      case "ExecutionSuspended": // a rewound instance is not suspended
+      case "ExecutionSuspended": // see resumeAfter
       case "ExecutionResumed":
       case "ExecutionTerminated":
       case "ExecutionCompleted":
@@ -72,6 +72,14 @@ export function rewindHistory(
     }
   }
   return { kept, redelivered, retriedTasks };
+}
+
+/** A rewound instance is not suspended: where the turns that stand leave it so, it resumes first. */
+function resumeAfter(kept: readonly HistoryEvent[]): IncomingEvent[] {
+  const last = kept.findLast(
+    (event) => event.type === "ExecutionSuspended" || event.type === "ExecutionResumed",
+  );
+  return last?.type === "ExecutionSuspended" ? [{ type: "ExecutionResumed", atMs: last.atMs }] : [];
 }
 
 function splitTurns(history: readonly HistoryEvent[]): HistoryEvent[][] {

@@ -19,7 +19,10 @@ type State<T> =
 export class Task<T> implements PromiseLike<T> {
   readonly #scope: TaskScope;
   #state: State<T> = { kind: "pending" };
-  /** Made when somebody first awaits it: of a wide fan-out, nobody awaits the single tasks. */
+  /**
+   * Made when somebody first awaits it: of a wide fan-out, nobody awaits the single tasks, and a failure
+   * that nobody looks at is no unhandled rejection of the process.
+   */
   #deferred: Deferred<T> | undefined;
   #listeners: (() => void)[] | undefined;
 
@@ -126,12 +129,8 @@ function defer<T>(): Deferred<T> {
     resolve = onResolve;
     reject = onReject;
   });
-  // A failure that the orchestrator does not look at is no unhandled rejection of the process.
-  promise.catch(ignore);
   return { promise, resolve, reject };
 }
-
-function ignore(): void {}
 
 function settleDeferred<T>(deferred: Deferred<T>, state: State<T>): void {
   if (state.kind === "completed") deferred.resolve(state.value);

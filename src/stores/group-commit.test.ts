@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { StoreClosedError } from "../core/errors.js";
 import { Failure, GroupCommit } from "./group-commit.js";
@@ -85,7 +86,7 @@ function counting() {
         new Promise<void>((resolve) => {
           release = resolve;
         }),
-        new Promise((resolve) => setTimeout(resolve, 20)),
+        sleep(20),
       ]);
     }
     return group.map((n) => n * 10);
@@ -94,5 +95,7 @@ function counting() {
 }
 
 function tick(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }

@@ -346,8 +346,7 @@ export class Dispatcher {
     resident.otherOpenTasks = after.otherOpenTasks;
     resident.historyEvents = after.historyEvents;
     resident.historyLength = after.historyLength;
-    for (const task of closed) resident.openActivities.delete(task);
-    for (const activity of scheduled) resident.openActivities.set(activity.task, activity);
+    resident.changeActivities(closed, scheduled);
     this.#activities.start(resident.instance, scheduled);
   }
 

@@ -5,7 +5,7 @@ import type { Store } from "../core/store.js";
 import { Pulse } from "./pulse.js";
 
 /** Hints wake the loop; this is how late a message can be when every hint was lost. */
-const FALLBACK_POLL_MS = 1000;
+const FALLBACK_POLL_MS = 5000;
 
 /** Messages per poll. */
 const POLL_LIMIT = 1000;

@@ -17,11 +17,14 @@ export interface InboxItem {
   readonly timer?: number;
 }
 
+/** Shared by all that have none, and never written: many instances wait for events only. */
+const NO_ACTIVITIES = new Map<number, OpenActivity>();
+
 /** An instance in this worker's memory: its committed state, and what waits for its next turn. */
 export class Resident {
   instance: Instance;
   execution: Execution;
-  openActivities: Map<number, OpenActivity>;
+  #openActivities: Map<number, OpenActivity>;
   otherOpenTasks: number;
   historyEvents: number;
   historyLength: number;
@@ -47,7 +50,7 @@ export class Resident {
     const { openActivities, otherOpenTasks } = openTasksOf(history);
     this.instance = loaded.instance;
     this.execution = loaded.execution;
-    this.openActivities = new Map(openActivities);
+    this.#openActivities = openActivities.size === 0 ? NO_ACTIVITIES : new Map(openActivities);
     this.otherOpenTasks = otherOpenTasks;
     this.historyEvents = history.length;
     this.historyLength = loaded.chunks.reduce((length, chunk) => length + chunk.length, 0);
@@ -62,6 +65,18 @@ export class Resident {
 
   get state(): TurnState {
     return this;
+  }
+
+  get openActivities(): ReadonlyMap<number, OpenActivity> {
+    return this.#openActivities;
+  }
+
+  /** A turn was committed: some activities were answered, some are scheduled. */
+  changeActivities(closed: readonly number[], scheduled: readonly OpenActivity[]): void {
+    for (const task of closed) this.#openActivities.delete(task);
+    if (scheduled.length > 0 && this.#openActivities.size === 0) this.#openActivities = new Map();
+    for (const activity of scheduled) this.#openActivities.set(activity.task, activity);
+    if (this.#openActivities.size === 0) this.#openActivities = NO_ACTIVITIES;
   }
 
   /** The history as it was loaded; given away once, for the first turn's replay. */
@@ -117,7 +132,7 @@ export class Resident {
       ...(next.input === undefined ? {} : { input: next.input }),
       ...(next.version === undefined ? {} : { version: next.version }),
     };
-    this.openActivities = new Map();
+    this.#openActivities = NO_ACTIVITIES;
     this.missingActivity = undefined;
     this.otherOpenTasks = 0;
     this.historyEvents = 0;

@@ -10,14 +10,17 @@ import { FLAWS, operations, TURN_KINDS } from "./operations.js";
 import { type Coverage, Pair } from "./pair.js";
 
 /** About 20 seconds; set DIFFERENTIAL_RUNS and DIFFERENTIAL_SEED for more, or for others. */
-const RUNS = Number(process.env["DIFFERENTIAL_RUNS"] ?? 100);
+const RUNS = Number(process.env["DIFFERENTIAL_RUNS"] ?? 300);
 const SEED = Number(process.env["DIFFERENTIAL_SEED"] ?? 20_260_101);
+
+/** Also for making a failing sequence short. */
+const TIMEOUT_MS = Math.max(120_000, RUNS * 2_000);
 
 /** How many operations are done before everything is compared. */
 const COMPARE_EVERY = 10;
 
 test("SQLite and memory give the same answers to the same operations, and hold the same in the end", {
-  timeout: Math.max(120_000, RUNS * 2_000),
+  timeout: TIMEOUT_MS,
 }, async () => {
   const coverage: Coverage = new Map();
   await fc.assert(
@@ -30,7 +33,12 @@ test("SQLite and memory give the same answers to the same operations, and hold t
       }
       await pair.compare();
     }),
-    { numRuns: RUNS, seed: SEED },
+    {
+      numRuns: RUNS,
+      seed: SEED,
+      interruptAfterTimeLimit: TIMEOUT_MS - 10_000,
+      markInterruptAsFailure: true,
+    },
   );
   const missing = mustHappen.filter((what) => !coverage.has(what));
   expect(missing, "what never happened in any run").toEqual([]);

@@ -282,7 +282,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 );
 
 /** Sequences of operations. */
-export const operations = fc.array(operation, { minLength: 40, maxLength: 120, size: "max" });
+export const operations = fc.array(operation, { maxLength: 150, size: "max" });
 
 function rarely(): fc.Arbitrary<boolean> {
   return fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) });

@@ -1,5 +1,5 @@
-// Two stores that are to agree: each operation is made from what the first one holds, done to both, and
-// their answers compared.
+// Two stores that are to agree. Each side makes the same operation from what its own store holds, and what
+// it is told is compared with what the other side is told.
 import assert from "node:assert/strict";
 import { answerEvents, type Command, type CommandAnswer } from "../../src/core/command.js";
 import { encodeChunk } from "../../src/core/history-codec.js";
@@ -30,9 +30,40 @@ export interface Reopenable {
 export type Coverage = Map<string, number>;
 
 export class Pair {
-  readonly #model: Reopenable;
-  readonly #other: Reopenable;
+  readonly #model: Side;
+  readonly #other: Side;
+
+  constructor(model: Reopenable, other: Reopenable, coverage: Coverage) {
+    this.#model = new Side(model, coverage);
+    this.#other = new Side(other, new Map());
+  }
+
+  async do(operation: Operation): Promise<void> {
+    await this.#both((side) => side.do(operation));
+  }
+
+  /** Compares all that can be seen, by every read. */
+  async compare(): Promise<void> {
+    await this.#both((side) => side.readEverything());
+  }
+
+  async #both(act: (side: Side) => Promise<void>): Promise<void> {
+    await act(this.#model);
+    await act(this.#other);
+    assert.deepEqual(this.#other.takeTold(), this.#model.takeTold());
+  }
+}
+
+/**
+ * One store, and what it has told. Row IDs and message numbers may have gaps, and where these lie is a
+ * store's own affair: what is told names them in the order in which they were first seen.
+ */
+class Side {
+  readonly #hub: Reopenable;
   readonly #coverage: Coverage;
+  readonly #iids = new Names("instance");
+  readonly #numbers = new Names("message");
+  #told: unknown[] = [];
   /** Every turn that was ever sent, and every request that was ever seen. */
   readonly #turns: TurnCommit[] = [];
   readonly #requests = new Map<number, RequestMessage>();
@@ -40,10 +71,16 @@ export class Pair {
   #ids = 0;
   #commits = 0;
 
-  constructor(model: Reopenable, other: Reopenable, coverage: Coverage) {
-    this.#model = model;
-    this.#other = other;
+  constructor(hub: Reopenable, coverage: Coverage) {
+    this.#hub = hub;
     this.#coverage = coverage;
+  }
+
+  /** What the store has told since the last call. */
+  takeTold(): readonly unknown[] {
+    const told = this.#told;
+    this.#told = [];
+    return told;
   }
 
   async do(operation: Operation): Promise<void> {
@@ -77,9 +114,8 @@ export class Pair {
     }
   }
 
-  /** Compares all that can be seen, and every read. */
-  async compare(): Promise<void> {
-    const all = await this.#both(everything);
+  async readEverything(): Promise<void> {
+    const all = await this.#ask(everything);
     for (const { executions } of all.instances) {
       this.#count(`executions ${Math.min(executions.length, 4)}`);
       for (const { status, droppedMessages } of executions) {
@@ -88,10 +124,10 @@ export class Pair {
       }
     }
     for (const instanceId of IDS) {
-      const record = await this.#both((store) => store.get(instanceId));
+      const record = await this.#ask((store) => store.get(instanceId));
       this.#count(`get ${record === undefined ? "absent" : "present"}`);
-      await this.#both((store) => store.history(instanceId));
-      await this.#both((store) => store.refusals({ instanceId, limit: 3 }));
+      await this.#ask((store) => store.history(instanceId));
+      await this.#ask((store) => store.refusals({ instanceId, limit: 3 }));
     }
   }
 
@@ -103,7 +139,7 @@ export class Pair {
       const command = await this.#command(operation);
       if (command !== undefined) commands.push(command);
     }
-    const answers = await this.#both((store) => store.execute(commands));
+    const answers = await this.#ask((store) => store.execute(commands));
     for (const [index, command] of commands.entries()) {
       const answer = answers[index];
       if (answer !== undefined) this.#count(`${labelOf(command)} ${outcomeOf(command, answer)}`);
@@ -168,7 +204,7 @@ export class Pair {
   }
 
   async #requestCommand(pick: number, again: boolean): Promise<Command | undefined> {
-    const messages = await this.#model.store.poll({ shards: "all", after: 0, limit: 1_000 });
+    const messages = await this.#hub.store.poll({ shards: "all", after: 0, limit: 1_000 });
     const waiting = messages.filter((message) => message.kind === "request");
     for (const message of waiting) this.#requests.set(message.n, message);
     const choice = again ? [...this.#requests.values()] : waiting;
@@ -186,7 +222,7 @@ export class Pair {
     for (const operation of operations) {
       const instance = await this.#instance(operation.id);
       if (instance === undefined) continue;
-      const [loaded] = await this.#both((store) => store.load([instance.iid]));
+      const [loaded] = await this.#ask((store) => store.load([instance.iid]));
       if (loaded === undefined) throw new Error("an instance cannot be loaded");
       // Some turns of one batch are for the same row: the later ones count on the earlier ones.
       const before = turns.filter(({ turn }) => turn.iid === instance.iid).length;
@@ -195,7 +231,7 @@ export class Pair {
       this.#turns.push(turn);
     }
     const commits = turns.map(({ turn }) => turn);
-    const results = await this.#both((store) => store.commit(commits));
+    const results = await this.#ask((store) => store.commit(commits));
     for (const [index, { label }] of turns.entries()) {
       this.#count(`${label} ${results[index]?.accepted === true ? "accepted" : "refused"}`);
     }
@@ -204,7 +240,7 @@ export class Pair {
   async #recommit(pick: number): Promise<void> {
     const turn = this.#turns[pick % Math.max(this.#turns.length, 1)];
     if (turn === undefined) return;
-    const [result] = await this.#both((store) => store.commit([turn]));
+    const [result] = await this.#ask((store) => store.commit([turn]));
     this.#count(`recommit ${result?.accepted === true ? "accepted" : "refused"}`);
   }
 
@@ -303,7 +339,7 @@ export class Pair {
       case "missingMessage":
         return { ...turn, consumed: [...turn.consumed, 1_000_000] };
       case "foreignMessage": {
-        const messages = await this.#model.store.poll({ shards: "all", after: 0, limit: 1_000 });
+        const messages = await this.#hub.store.poll({ shards: "all", after: 0, limit: 1_000 });
         const foreign = messages.find(
           (message) => message.kind === "request" || message.iid !== instance.iid,
         );
@@ -318,7 +354,7 @@ export class Pair {
 
   async #prune({ status, ageMs, limit }: Operation & { readonly kind: "prune" }): Promise<void> {
     const endedBeforeMs = this.#ms - ageMs;
-    const pruned = await this.#both((store) => store.pruneExecutions({ status, endedBeforeMs, limit }));
+    const pruned = await this.#ask((store) => store.pruneExecutions({ status, endedBeforeMs, limit }));
     this.#count(`prune ${pruned > 0 ? "some" : "none"}`);
   }
 
@@ -326,23 +362,22 @@ export class Pair {
     const instance = await this.#instance(operation.id);
     if (instance === undefined) return;
     const { iid, generation } = instance;
-    if (operation.kind === "clearStrikes") await this.#both((store) => store.clearStrikes(iid));
+    if (operation.kind === "clearStrikes") await this.#ask((store) => store.clearStrikes(iid));
     else {
       const strike = { iid, generation, worker: `worker-${operation.worker}` };
-      await this.#both((store) => store.recordStrike(strike));
+      await this.#ask((store) => store.recordStrike(strike));
     }
     this.#count(operation.kind);
   }
 
   async #setting(key: string, value: string): Promise<void> {
-    const before = await this.#both((store) => store.setting(key));
+    const before = await this.#ask((store) => store.setting(key));
     this.#count(`setting ${before === undefined ? "absent" : "present"}`);
-    await this.#both((store) => store.changeSetting(key, value));
+    await this.#ask((store) => store.changeSetting(key, value));
   }
 
   async #reopen(): Promise<void> {
-    this.#model.store = await this.#model.reopen();
-    this.#other.store = await this.#other.reopen();
+    this.#hub.store = await this.#hub.reopen();
     this.#count("reopen");
   }
 
@@ -362,7 +397,7 @@ export class Pair {
         : { updatedFromMs: this.#ms - operation.updatedWithinMs }),
     };
     // How many rows a page examined is the store's own affair; the walk as a whole is not.
-    const records = await this.#both(async (store) => {
+    const records = await this.#ask(async (store) => {
       const found = [];
       for (let after: ListCursor | undefined; ; ) {
         const page = await store.list({ filter, limit, examine, ...(after === undefined ? {} : { after }) });
@@ -381,13 +416,17 @@ export class Pair {
       seed === 0
         ? "all"
         : Array.from({ length: SHARD_COUNT }, (_, shard) => shard).filter((shard) => shard % 3 === seed - 1);
-    const messages = await this.#both((store) => store.poll({ shards, after, limit }));
-    const { timers } = await this.#both((store) => store.due({ shards, untilMs: this.#ms, limit }));
-    const unfinished = await this.#both((store) => store.unfinished({ shards, afterIid: after % 4, limit }));
+    const iid = this.#iids.pick(seed);
+    const n = this.#numbers.pick(after);
+    const messages = await this.#ask((store) => store.poll({ shards, after: n, limit }));
+    const { timers } = await this.#ask((store) => store.due({ shards, untilMs: this.#ms, limit }));
+    const { unfinished } = await this.#ask(async (store) => ({
+      unfinished: await store.unfinished({ shards, afterIid: iid, limit }),
+    }));
+    await this.#ask((store) => store.heads([iid, 1_000_000]));
     if (messages.length > 0) this.#count("poll some");
     if (timers.length > 0) this.#count("due some");
     if (unfinished.length > 0) this.#count("unfinished some");
-    await this.#both((store) => store.heads([after, 1, 2, 3]));
   }
 
   async #recordRefusal(id: number, count: number): Promise<void> {
@@ -412,17 +451,33 @@ export class Pair {
       holder,
       count,
     } as const;
-    await this.#both((store) => store.recordRefusals([refusal]));
+    await this.#ask((store) => store.recordRefusals([refusal]));
     this.#count("record refusal");
   }
 
   // --- helpers ----------------------------------------------------------------------------------------------------
 
-  async #both<T>(ask: (store: Store) => Promise<T>): Promise<T> {
-    const expected = await ask(this.#model.store);
-    const actual = await ask(this.#other.store);
-    assert.deepEqual(actual, expected);
-    return expected;
+  async #ask<T>(question: (store: Store) => Promise<T>): Promise<T> {
+    const answer = await question(this.#hub.store);
+    this.#told.push(this.#named(answer));
+    return answer;
+  }
+
+  /** The same value, with names for row IDs and message numbers. */
+  #named(value: unknown): unknown {
+    if (typeof value === "string" && value.startsWith('{"format":')) return this.#named(JSON.parse(value));
+    if (typeof value !== "object" || value === null) return value;
+    if (Array.isArray(value)) return value.map((each) => this.#named(each));
+    const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+    return Object.fromEntries(entries.map(([key, each]) => [key, this.#namedProperty(key, each)]));
+  }
+
+  #namedProperty(key: string, value: unknown): unknown {
+    if (typeof value === "number" && key === "iid") return this.#iids.of(value);
+    if (typeof value === "number" && key === "n") return this.#numbers.of(value);
+    if (key === "unfinished" && Array.isArray(value))
+      return value.map((iid) => this.#namedProperty("iid", iid));
+    return this.#named(value);
   }
 
   #count(what: string): void {
@@ -438,7 +493,7 @@ export class Pair {
   }
 
   async #instance(id: number): Promise<Instance | undefined> {
-    return (await this.#model.store.get(idOf(id)))?.instance;
+    return (await this.#hub.store.get(idOf(id)))?.instance;
   }
 
   async #link(id: number): Promise<ParentLink | undefined> {
@@ -470,6 +525,27 @@ export class Pair {
       deduplicationKey: `request ${this.#id()}`,
       startsChild: what === "child",
     };
+  }
+}
+
+/** Names for numbers, in the order in which they are met. */
+class Names {
+  readonly #kind: string;
+  readonly #known = new Map<number, string>();
+
+  constructor(kind: string) {
+    this.#kind = kind;
+  }
+
+  of(number: number): string {
+    const name = this.#known.get(number) ?? `${this.#kind} ${this.#known.size + 1}`;
+    this.#known.set(number, name);
+    return name;
+  }
+
+  /** One of the numbers that were met, or 0. */
+  pick(index: number): number {
+    return [0, ...this.#known.keys()][index % (this.#known.size + 1)] ?? 0;
   }
 }
 

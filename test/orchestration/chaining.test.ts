@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { activity, orchestration } from "../../src/index.js";
-import { onEveryStore } from "./support.js";
+import { NOW, onEveryStore } from "./support.js";
 
 const sayHello = activity("sayHello", async (_ctx, city: string) => `Hello, ${city}!`);
 
@@ -31,7 +31,7 @@ onEveryStore("chaining", (open) => {
       const hub = await open([hello, sayHello]);
       const start = await hub.client.startNew(hello, { input: cities });
       await hub.idle();
-      expect(await start.result()).toEqual(["Hello, Tokyo!", "Hello, Seattle!", "Hello, London!"]);
+      expect(await start.result(NOW)).toEqual(["Hello, Tokyo!", "Hello, Seattle!", "Hello, London!"]);
     },
   );
 });

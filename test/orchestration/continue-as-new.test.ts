@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { activity, orchestration } from "../../src/index.js";
-import { gate, onEveryStore } from "./support.js";
+import { gate, NOW, onEveryStore } from "./support.js";
 
 const echo = activity("echo", (_ctx, value: number) => value);
 
@@ -33,7 +33,7 @@ onEveryStore("continue-as-new", (open) => {
     const hub = await open([twice]);
     const start = await hub.client.startNew(twice, { instanceId: "x", input: 2, version: "1" });
     await hub.idle();
-    const done = await start.waitForCompletion();
+    const done = await start.waitForCompletion(NOW);
     expect(done).toMatchObject({ output: 1, input: 1, run: 1, generation: 2, version: "2" });
     expect(done.executionId).not.toBe(start.executionId);
     expect(facts).toEqual([
@@ -53,7 +53,7 @@ onEveryStore("continue-as-new", (open) => {
     const hub = await open([once], { replayEveryTurn: false });
     const start = await hub.client.startNew(once, { input: "a", version: "7", tags: { team: "blue" } });
     await hub.idle();
-    expect(await start.result()).toEqual(["7", { team: "blue" }]);
+    expect(await start.result(NOW)).toEqual(["7", { team: "blue" }]);
     expect(inputs).toEqual(["a", undefined]);
   });
 
@@ -61,7 +61,7 @@ onEveryStore("continue-as-new", (open) => {
     const hub = await open([counter]);
     const start = await hub.client.startNew(counter, { instanceId: "x", input: 1000 });
     await hub.idle();
-    expect(await start.result()).toBe(1);
+    expect(await start.result(NOW)).toBe(1);
     const executions = await hub.client.listExecutions("x");
     expect(executions.map((execution) => execution.generation)).toEqual(
       Array.from({ length: 10 }, (_, index) => 1000 - index),
@@ -81,7 +81,7 @@ onEveryStore("continue-as-new", (open) => {
     const hub = await open([token], { replayEveryTurn: false });
     const start = await hub.client.startNew(token, { input: 3 });
     await hub.idle();
-    await start.result();
+    await start.result(NOW);
     expect(tokens).toEqual([...tokens].sort((a, b) => a - b));
     expect(new Set(tokens).size).toBe(3);
   });
@@ -93,7 +93,7 @@ onEveryStore("continue-as-new", (open) => {
     for (let n = 0; n < 20; n++) await hub.client.raiseEvent("x", "n", n);
     await hub.start();
     await hub.idle();
-    expect(await start.result()).toEqual(Array.from({ length: 20 }, (_, n) => n));
+    expect(await start.result(NOW)).toEqual(Array.from({ length: 20 }, (_, n) => n));
   });
 
   test("loses no event that races it", async () => {
@@ -103,7 +103,7 @@ onEveryStore("continue-as-new", (open) => {
     // Not awaited one by one: the engine takes them in while more are on their way.
     await Promise.all(Array.from({ length: until }, (_, n) => hub.client.raiseEvent("x", "n", n)));
     await hub.idle();
-    expect(await start.result()).toEqual(Array.from({ length: until }, (_, n) => n));
+    expect(await start.result(NOW)).toEqual(Array.from({ length: until }, (_, n) => n));
   });
 
   test("keeps events for other names and later waits", async () => {
@@ -119,7 +119,7 @@ onEveryStore("continue-as-new", (open) => {
     for (const [name, data] of [["a", 1] as const, ["a", 2] as const, ["b", 3] as const])
       await hub.client.raiseEvent("x", name, data);
     await hub.idle();
-    expect(await start.result()).toEqual([3, 1, 2]);
+    expect(await start.result(NOW)).toEqual([3, 1, 2]);
   });
 
   test("lets no result of the old generation reach the new one", async () => {
@@ -141,7 +141,7 @@ onEveryStore("continue-as-new", (open) => {
     await hub.advance(1500, { activities: "leave" });
     expect((await hub.client.getStatus("x"))?.generation).toBe(2);
     await hub.advance(1000, { activities: "leave" });
-    expect(await start.result()).toBe("the timer of the new generation");
+    expect(await start.result(NOW)).toBe("the timer of the new generation");
     slow.open("stale");
     await hub.idle();
   });
@@ -186,7 +186,7 @@ onEveryStore("continue-as-new", (open) => {
     await hub.client.waitForStart("x");
     await hub.client.terminate("x", "enough");
     await hub.idle();
-    expect(await start.waitForCompletion()).toMatchObject({ runtimeStatus: "Terminated", output: "enough" });
+    expect(await start.waitForCompletion(NOW)).toMatchObject({ runtimeStatus: "Terminated", output: "enough" });
   });
 
   test("while suspended keeps the instance suspended and its events", async () => {
@@ -204,7 +204,7 @@ onEveryStore("continue-as-new", (open) => {
     expect(suspended).toMatchObject({ runtimeStatus: "Suspended", generation: 2 });
     await hub.client.resume("x");
     await hub.idle();
-    expect(await start.result()).toEqual([1, 2, 3]);
+    expect(await start.result(NOW)).toEqual([1, 2, 3]);
   });
 
   test("runs nothing of the new generation while suspended", async () => {
@@ -235,7 +235,7 @@ onEveryStore("continue-as-new", (open) => {
       if (n % 3 === 0) await hub.crash();
     }
     await hub.idle();
-    expect(await start.result()).toEqual(Array.from({ length: until }, (_, n) => n));
+    expect(await start.result(NOW)).toEqual(Array.from({ length: until }, (_, n) => n));
   });
 
   test("that the code asks for before it fails fails all the same", async () => {
@@ -246,7 +246,7 @@ onEveryStore("continue-as-new", (open) => {
     const hub = await open([failing]);
     const start = await hub.client.startNew(failing);
     await hub.idle();
-    expect(await start.waitForCompletion()).toMatchObject({
+    expect(await start.waitForCompletion(NOW)).toMatchObject({
       runtimeStatus: "Failed",
       failure: { type: "RangeError", message: "no" },
     });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { activity, orchestration } from "../../src/index.js";
 import { decodeChunk } from "../../src/core/history-codec.js";
-import { onEveryStore } from "./support.js";
+import { NOW, onEveryStore } from "./support.js";
 
 const echo = activity("echo", (_ctx, value: string) => value);
 
@@ -31,7 +31,7 @@ onEveryStore("an orchestrator that awaits something foreign", (open) => {
     });
     await hub.client.raiseEvent("good", "go", "on");
     await hub.idle();
-    expect(await other.result()).toBe("on");
+    expect(await other.result(NOW)).toBe("on");
   });
 
   test("goes on after a deploy that fixes it, with what it had done", async () => {
@@ -44,7 +44,7 @@ onEveryStore("an orchestrator that awaits something foreign", (open) => {
     });
     await hub.crash({ functions: [fixed, echo] });
     await hub.idle();
-    expect(await start.result()).toBe("first, second");
+    expect(await start.result(NOW)).toBe("first, second");
   });
 
   test("can be terminated, and its ID used again", async () => {
@@ -61,7 +61,7 @@ onEveryStore("an orchestrator that awaits something foreign", (open) => {
     const again = await hub.client.startNew(waits, { instanceId: "bad" });
     await hub.client.raiseEvent("bad", "go", "new");
     await hub.idle();
-    expect(await again.result()).toBe("new");
+    expect(await again.result(NOW)).toBe("new");
   });
 
   test("is parked on its first turn too, and shown as Pending", async () => {
@@ -89,7 +89,7 @@ onEveryStore("an orchestrator that awaits something foreign", (open) => {
     ]);
     await hub.crash({ functions: [fixed] });
     await hub.idle();
-    expect(await start.result()).toEqual([1, 2]);
+    expect(await start.result(NOW)).toEqual([1, 2]);
   });
 
   test("that uses its context once the foreign promise has resolved is told so, and stays parked", async () => {
@@ -190,7 +190,7 @@ onEveryStore("code that changed between deploys", (open) => {
     expect((await hub.client.getStatus("job"))?.parked?.code).toBe("NonDeterminism");
     await hub.crash({ functions: [before, echo] });
     await hub.idle();
-    expect(await start.result()).toBe("kept");
+    expect(await start.result(NOW)).toBe("kept");
   });
 });
 
@@ -214,7 +214,7 @@ onEveryStore("resuming a parked instance", (open) => {
     broken = false;
     await hub.client.resume("x");
     await hub.idle();
-    expect(await start.result()).toBe("done");
+    expect(await start.result(NOW)).toBe("done");
   });
 
   test("keeps the timers that came due meanwhile", async () => {
@@ -232,7 +232,7 @@ onEveryStore("resuming a parked instance", (open) => {
     broken = false;
     await hub.client.resume("x");
     await hub.idle();
-    expect(await start.result()).toBe("awake");
+    expect(await start.result(NOW)).toBe("awake");
   });
 });
 
@@ -257,7 +257,7 @@ onEveryStore("names that nobody has registered", (open) => {
     });
     await hub.crash({ functions: [waits, orchestration("later", async () => "ran")] });
     await hub.idle();
-    expect(await start.result()).toBe("ran");
+    expect(await start.result(NOW)).toBe("ran");
   });
 
   test("are accepted while no worker is alive", async () => {
@@ -266,7 +266,7 @@ onEveryStore("names that nobody has registered", (open) => {
     const start = await hub.client.startNew("later", { instanceId: "x" });
     await hub.start({ functions: [orchestration("later", async () => "ran")] });
     await hub.idle();
-    expect(await start.result()).toBe("ran");
+    expect(await start.result(NOW)).toBe("ran");
   });
 
   test("of an activity park the caller, which goes on once it is registered", async () => {
@@ -286,7 +286,7 @@ onEveryStore("names that nobody has registered", (open) => {
     expect((await hub.client.getStatus("x"))?.parked?.code).toBe("UnregisteredName");
     await hub.crash({ functions: [caller, echo, activity("unknown", (_ctx, value: string) => value)] });
     await hub.idle();
-    expect(await start.result()).toEqual(["known", "x"]);
+    expect(await start.result(NOW)).toEqual(["known", "x"]);
   });
 
   test("of a child leave the parent waiting and the child parked", async () => {
@@ -299,7 +299,7 @@ onEveryStore("names that nobody has registered", (open) => {
     expect((await hub.client.getStatus("child"))?.parked?.code).toBe("UnregisteredName");
     await hub.crash({ functions: [parent, orchestration("unknown", async () => "child's")] });
     await hub.idle();
-    expect(await start.result()).toBe("child's");
+    expect(await start.result(NOW)).toBe("child's");
   });
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { activity, orchestration } from "../../src/index.js";
-import { gate, onEveryStore } from "./support.js";
+import { gate, NOW, onEveryStore } from "./support.js";
 
 /** An activity that fails for some inputs until it is repaired, and counts its calls. */
 function machine() {
@@ -30,7 +30,7 @@ onEveryStore("rewind", (open) => {
     broken.clear();
     await hub.client.rewind("x", "repaired");
     await hub.idle();
-    const done = await start.waitForCompletion();
+    const done = await start.waitForCompletion(NOW);
     expect(done).toMatchObject({ runtimeStatus: "Completed", output: ["A", "B", "C"], run: 1, generation: 2 });
     expect(calls()).toEqual({ a: 1, b: 2, c: 1 });
   });
@@ -54,7 +54,7 @@ onEveryStore("rewind", (open) => {
     broken.delete("c");
     await hub.client.rewind("x");
     await hub.idle();
-    expect(await start.result()).toBe("C");
+    expect(await start.result(NOW)).toBe("C");
     expect(calls()).toEqual({ a: 1, b: 3, c: 2 });
   });
 
@@ -74,7 +74,7 @@ onEveryStore("rewind", (open) => {
     broken.clear();
     await hub.client.rewind("x");
     await hub.idle();
-    expect(await start.result()).toEqual(["A", "B", "C", "D", "E"]);
+    expect(await start.result(NOW)).toEqual(["A", "B", "C", "D", "E"]);
     expect(calls()).toEqual({ a: 1, b: 2, c: 1, d: 2, e: 1 });
   });
 
@@ -101,7 +101,7 @@ onEveryStore("rewind", (open) => {
     broken = false;
     await hub.client.rewind("x");
     await hub.idle();
-    expect(await start.result()).toEqual(["A", "B", "C", "D"]);
+    expect(await start.result(NOW)).toEqual(["A", "B", "C", "D"]);
     expect(calls.toSorted()).toEqual(["a", "b", "b", "c", "d", "d"]);
   });
 
@@ -118,7 +118,7 @@ onEveryStore("rewind", (open) => {
     broken.clear();
     await hub.client.rewind("x");
     await hub.idle();
-    expect(await start.result()).toEqual(["handled", "B"]);
+    expect(await start.result(NOW)).toEqual(["handled", "B"]);
     expect(calls()).toEqual({ a: 1, b: 2 });
   });
 
@@ -136,7 +136,7 @@ onEveryStore("rewind", (open) => {
     bug = false;
     await hub.client.rewind("x");
     await hub.idle();
-    expect(await start.result()).toEqual(["A", "B"]);
+    expect(await start.result(NOW)).toEqual(["A", "B"]);
     expect(calls()).toEqual({ a: 1, b: 1 });
   });
 
@@ -152,7 +152,7 @@ onEveryStore("rewind", (open) => {
     bug = false;
     await hub.client.rewind("x");
     await hub.idle();
-    expect(await start.result()).toBe(5);
+    expect(await start.result(NOW)).toBe(5);
   });
 
   test("rewinds failed children with their parent, and lets completed ones be", async () => {
@@ -174,7 +174,7 @@ onEveryStore("rewind", (open) => {
     broken.clear();
     await hub.client.rewind("x");
     await hub.idle();
-    expect(await start.result()).toEqual(["G2", "B2"]);
+    expect(await start.result(NOW)).toEqual(["G2", "B2"]);
     expect(calls()).toEqual({ g1: 1, g2: 1, b1: 1, b2: 2 });
   });
 
@@ -192,7 +192,7 @@ onEveryStore("rewind", (open) => {
     broken.clear();
     await hub.client.rewind("x");
     await hub.idle();
-    expect(await start.result()).toBe("A");
+    expect(await start.result(NOW)).toBe("A");
     expect(calls()).toEqual({ a: 2 });
   });
 
@@ -215,7 +215,7 @@ onEveryStore("rewind", (open) => {
     await hub.advance(8999);
     expect((await hub.client.getStatus("x"))?.runtimeStatus).toBe("Running");
     await hub.advance(1);
-    expect(await start.result()).toBe("2026-01-01T00:00:11.000Z");
+    expect(await start.result(NOW)).toBe("2026-01-01T00:00:11.000Z");
     expect(calls()).toEqual({ a: 2 });
   });
 
@@ -237,7 +237,7 @@ onEveryStore("rewind", (open) => {
     broken.clear();
     await hub.client.rewind("x");
     await hub.idle();
-    expect(await start.result()).toEqual([1, 2]);
+    expect(await start.result(NOW)).toEqual([1, 2]);
   });
 
   test("goes on although the instance had been suspended when the failure came", async () => {
@@ -263,7 +263,7 @@ onEveryStore("rewind", (open) => {
     broken.clear();
     await hub.client.rewind("x");
     await hub.idle();
-    expect(await start.result()).toBe("A");
+    expect(await start.result(NOW)).toBe("A");
     expect(calls()).toEqual({ a: 2 });
   });
 
@@ -283,7 +283,7 @@ onEveryStore("rewind", (open) => {
     expect((await hub.client.getStatus("x"))?.runtimeStatus).toBe("Pending");
     await hub.start();
     await hub.idle();
-    expect(await start.result()).toBe("B");
+    expect(await start.result(NOW)).toBe("B");
     expect(calls()).toEqual({ a: 1, b: 2 });
   });
 

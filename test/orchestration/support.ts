@@ -59,6 +59,9 @@ export function onEveryStore(subject: string, tests: (open: OpenHub) => void): v
   });
 }
 
+/** For what must have happened by now: fails at once where it has not. */
+export const NOW = { timeoutMs: 0 };
+
 /** A promise that a test settles: to hold an activity until the test says so. */
 export interface Gate<T = void> {
   readonly passed: Promise<T>;

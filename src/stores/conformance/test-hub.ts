@@ -372,7 +372,7 @@ export async function everything(store: Store) {
     due: await store.due({ ...all, untilMs: Number.MAX_SAFE_INTEGER }),
     unfinished: await store.unfinished({ ...all, afterIid: 0 }),
     refusals: await store.refusals({ limit: 1_000_000 }),
-    strikes: await store.strikes(),
+    strikes: [...(await store.strikes())].sort((a, b) => a.iid - b.iid || a.generation - b.generation),
   };
 }
 

@@ -1,7 +1,8 @@
 import type { BatchResult, Operation } from "./batch.js";
 import { type DatabaseOptions, openDatabase, type SqliteDatabase } from "./database.js";
 import { DatabaseFault, errorOf, faultOf } from "./fault.js";
-import { type Caller, type CallName, callDatabase, type DatabaseHost, Lookout } from "./host.js";
+import { type Caller, type CallName, callDatabase, type DatabaseHost } from "./host.js";
+import { Lookout } from "./lookout.js";
 
 /** Runs the database in this thread: each call is done, flush included, before it returns. */
 export async function openInline(
@@ -9,7 +10,7 @@ export async function openInline(
   foundElsewhere: () => void,
 ): Promise<DatabaseHost> {
   try {
-    return new InlineHost(await openDatabase(options), `sqlite:${options.file}`, foundElsewhere);
+    return new InlineHost(await openDatabase(options), options.file, foundElsewhere);
   } catch (error) {
     throw error instanceof DatabaseFault ? errorOf(error.fault) : error;
   }
@@ -21,10 +22,10 @@ class InlineHost implements DatabaseHost {
   readonly #store: string;
   readonly #lookout: Lookout;
 
-  constructor(database: SqliteDatabase, store: string, foundElsewhere: () => void) {
+  constructor(database: SqliteDatabase, file: string, foundElsewhere: () => void) {
     this.#database = database;
-    this.#store = store;
-    this.#lookout = new Lookout(database, foundElsewhere);
+    this.#store = `sqlite:${file}`;
+    this.#lookout = new Lookout(database, file, foundElsewhere);
     this.secret = database.secret;
   }
 

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { StoreHeldError } from "../../core/errors.js";
@@ -47,17 +48,17 @@ test("the workers of a hub are those of an engine that is alive", async () => {
 test("an engine can join while others ask all the time whether there is one", async () => {
   const file = await temporaryFile();
   const [store, asking] = [await open(file), await open(file)];
-  let joined = false;
+  const done = new AbortController();
   const asks = (async () => {
-    while (!joined) await asking.workers();
+    while (!done.signal.aborted) await asking.workers();
   })();
   for (let round = 0; round < 20; round++) {
-    const engine = await open(file);
+    const engine = await openSqliteStore({ file, inline: true });
     await engine.join(WORKER);
     await engine.close();
   }
-  await store.join(WORKER);
-  joined = true;
+  await expect(store.join(WORKER)).resolves.toBeUndefined();
+  done.abort();
   await asks;
 });
 
@@ -113,7 +114,7 @@ test("what another process writes is noticed within a moment, what this one writ
   store.subscribe((hint) => hints.push(hint));
   await start(store, "here-1");
   await waitUntil(() => hints.length > 0);
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await sleep(200);
   expect(hints).toEqual([{ from: "here", instanceIds: ["here-1"], messages: true }]);
   hints.length = 0;
   const { ended } = run("start.mjs", [file, "1", "elsewhere-", "inline"], () => {});
@@ -214,6 +215,6 @@ async function kill(child: ChildProcess): Promise<void> {
 
 async function waitUntil(isTrue: () => boolean): Promise<void> {
   for (let tries = 0; tries < 1_000 && !isTrue(); tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await sleep(10);
   }
 }

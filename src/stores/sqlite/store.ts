@@ -231,15 +231,11 @@ class SqliteStore implements Store {
     { messages, nextDueMs }: Notice,
   ): void {
     const changed = new Set<string>();
-    let wrote = false;
     for (const [index, operation] of group.entries()) {
       if (!mayHaveChanged(results[index])) continue;
-      wrote = true;
-      if (!("consumed" in operation) || isCommand(operation) || showsInStatus(operation)) {
-        changed.add(operation.instanceId);
-      }
+      if (isCommand(operation) || showsInStatus(operation)) changed.add(operation.instanceId);
     }
-    if (!wrote && !messages) return;
+    if (changed.size === 0 && !messages && nextDueMs === undefined) return;
     const hint: ChangeHint = {
       from: "here",
       instanceIds: [...changed],

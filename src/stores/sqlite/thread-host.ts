@@ -11,7 +11,13 @@ import { type Ask, encodeOperations, type Reply } from "./wire.js";
 export function openThread(options: DatabaseOptions, foundElsewhere: () => void): Promise<DatabaseHost> {
   return new Promise((resolve, reject) => {
     // execArgv: what the program's own modules need (loaders, say) the thread does not.
-    const worker = new Worker(threadFile(), { workerData: options, name: "tenure-sqlite", execArgv: [] });
+    const worker = new Worker(threadFile(), {
+      workerData: options,
+      name: "tenure-sqlite",
+      execArgv: [],
+      // What it handles lives for one batch; with more room it only keeps more memory.
+      resourceLimits: { maxYoungGenerationSizeMb: 6 },
+    });
     worker.once("error", reject);
     worker.once("message", ([reply]: [Reply]) => {
       worker.off("error", reject);
@@ -99,8 +105,23 @@ class ThreadHost implements DatabaseHost {
     process.nextTick(() => {
       const asks = this.#outbox;
       this.#outbox = [];
-      this.#worker.postMessage(asks, []);
+      this.#post(asks);
     });
+  }
+
+  /** What cannot be cloned (a function in a tag, say) fails alone, not those that it travels with. */
+  #post(asks: readonly Ask[]): void {
+    try {
+      this.#worker.postMessage(asks, []);
+    } catch (cause) {
+      const [first, ...rest] = asks;
+      if (rest.length > 0) {
+        for (const ask of asks) this.#post([ask]);
+      } else if (first !== undefined && "id" in first) {
+        const why = "What was asked of the store cannot be sent to its thread.";
+        this.#takeCaller(first.id).reject(new EngineFaultError(why, { cause }));
+      }
+    }
   }
 
   #receive(reply: Reply): void {

@@ -2,7 +2,8 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { openDatabase, type SqliteDatabase } from "./database.js";
 import { DatabaseFault, faultOf } from "./fault.js";
-import { callDatabase, Lookout } from "./host.js";
+import { callDatabase } from "./host.js";
+import { Lookout } from "./lookout.js";
 import { TurnWatch } from "./turn-watch.js";
 import { type Ask, decodeOperations, optionsOf, type Reply } from "./wire.js";
 
@@ -32,7 +33,7 @@ try {
 }
 
 function serve(database: SqliteDatabase): void {
-  const lookout = new Lookout(database, () => {
+  const lookout = new Lookout(database, options.file, () => {
     reply({ kind: "foundElsewhere" });
     sendReplies();
   });

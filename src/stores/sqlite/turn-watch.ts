@@ -6,8 +6,8 @@ import type { BlockedTurn } from "./strikes.js";
 /** A turn that takes longer than this blocks its process, in milliseconds. Turns take microseconds. */
 const BLOCKED_AFTER_MS = 1_000;
 
-/** How often the board is read, in milliseconds: so that a blocked turn is noticed within 1.25 s. */
-const READ_MS = 250;
+/** How often the board is read, in milliseconds: each read wakes an idle process. A blocked turn is noticed within 2 s. */
+const READ_MS = 500;
 
 const STDERR = 2;
 

@@ -22,6 +22,7 @@ store.watchTurns({ cells, worker: "worker-1" });
 cells[1] = BigInt(record.instance.iid);
 cells[2] = 1n;
 Atomics.store(cells, 0, 7n);
+await sleep(1); // turns begin long after the watch does
 const until = performance.now() + 1_900;
 while (performance.now() < until);
 process.stdout.write(`${JSON.stringify(await store.strikes())}\n`);
