@@ -19,7 +19,11 @@ export async function costOf(work: () => Promise<unknown> | void): Promise<Cost>
 }
 
 /** Calls `one` this many times, so many at a time. */
-export async function closedLoop(total: number, inFlight: number, one: (index: number) => Promise<unknown>): Promise<void> {
+export async function closedLoop(
+  total: number,
+  inFlight: number,
+  one: (index: number) => Promise<unknown>,
+): Promise<void> {
   let next = 0;
   const lane = async (): Promise<void> => {
     for (let index = next++; index < total; index = next++) await one(index);

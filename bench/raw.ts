@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { TaskHub } from "tenure";
-import { loadDriver } from "../dist/stores/sqlite/driver.js";
 import type { Driver } from "../dist/stores/sqlite/driver.js";
+import { loadDriver } from "../dist/stores/sqlite/driver.js";
 import { costOf, inFolder } from "./measure.js";
 import type { Figures } from "./scenarios.js";
 

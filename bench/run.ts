@@ -26,7 +26,9 @@ const rows: Row[] = [];
 const raw: Record<string, Figures> = {};
 
 function main(): void {
-  process.stderr.write(`${cpus()[0]?.model ?? "?"}, ${cpus().length} cores, Node ${process.version}, load ${loadavg()[0]}\n`);
+  process.stderr.write(
+    `${cpus()[0]?.model ?? "?"}, ${cpus().length} cores, Node ${process.version}, load ${loadavg()[0]}\n`,
+  );
   hello5("hello5-100", { perSecond: 2000, cpuMsEach: 0.5, commitsEach: 0.2 });
   hello5("hello5-1000", {});
   alone();
@@ -65,7 +67,10 @@ function slowDisk(): void {
     process.stderr.write("hello5-slow-disk is skipped: it needs a C compiler (cc) and /dev/shm\n");
     return;
   }
-  const ours = measured("scenario", "hello5-slow-disk", undefined, { LD_PRELOAD: shim, TENURE_BENCH_DIR: "/dev/shm" });
+  const ours = measured("scenario", "hello5-slow-disk", undefined, {
+    LD_PRELOAD: shim,
+    TENURE_BENCH_DIR: "/dev/shm",
+  });
   add("hello5-slow-disk", "rate, fsync of 1 ms", ours["perSecond"], "/s", { atLeast: 1500 });
   add("hello5-slow-disk", "commits each", ours["commitsEach"], "", {});
 }
@@ -117,9 +122,13 @@ function recovery(): void {
     }
   }
   const ours = medians(runs);
-  add("recovery", "kill -9, 10,000 unfinished: first progress", ours["firstProgressMs"], "ms", { atMost: 500 });
+  add("recovery", "kill -9, 10,000 unfinished: first progress", ours["firstProgressMs"], "ms", {
+    atMost: 500,
+  });
   add("recovery", "all complete (steps of 3 s)", ours["allCompleteMs"], "ms", {});
-  add("cold start", "first completed orchestration", medians(cold)["firstCompletedMs"], "ms", { atMost: 400 });
+  add("cold start", "first completed orchestration", medians(cold)["firstCompletedMs"], "ms", {
+    atMost: 400,
+  });
 }
 
 function starts(): void {
@@ -140,7 +149,10 @@ function killWhenUnfinished(folder: string): void {
     const victim = spawn(process.execPath, [${JSON.stringify(child)}, "recovery", "victim", ${JSON.stringify(folder)}],
       { stdio: ["ignore", "pipe", "inherit"] });
     victim.stdout.once("data", () => victim.kill("SIGKILL"));`;
-  execFileSync(process.execPath, ["-e", script], { timeout: 120_000, stdio: ["ignore", "ignore", "inherit"] });
+  execFileSync(process.execPath, ["-e", script], {
+    timeout: 120_000,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
 }
 
 function measured(kind: string, name: string, argument?: string, env: NodeJS.ProcessEnv = {}): Figures {
@@ -187,7 +199,11 @@ function add(
   const { atLeast, atMost } = goal;
   const text = atLeast !== undefined ? `≥ ${atLeast}` : atMost !== undefined ? `≤ ${atMost}` : "";
   const reached =
-    atLeast !== undefined ? measuredValue >= atLeast : atMost !== undefined ? measuredValue <= atMost : undefined;
+    atLeast !== undefined
+      ? measuredValue >= atLeast
+      : atMost !== undefined
+        ? measuredValue <= atMost
+        : undefined;
   rows.push({ what, figure, value: measuredValue, unit, goal: text, reached });
 }
 
@@ -220,7 +236,12 @@ function print(): void {
   const all = [["scenario", "figure", `median of ${rounds}`, "goal", ""], ...table];
   const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...all.map((row) => (row[column] ?? "").length)));
   for (const row of all) {
-    process.stdout.write(`${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()}\n`);
+    process.stdout.write(
+      `${row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd()}\n`,
+    );
   }
 }
 

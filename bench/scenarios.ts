@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import { TaskHub } from "tenure";
-import type { Store } from "tenure";
 import { openSqliteStore } from "../dist/stores/sqlite/store.js";
 import { closedLoop, costOf, inFolder, residentMb } from "./measure.js";
 import { fanOut, functions, hello5, sequence, stepTimesMs, waiter } from "./workloads.js";
@@ -16,14 +15,10 @@ async function withHub(
   folder: string,
   work: (hub: TaskHub, commits: () => number) => Promise<Figures>,
 ): Promise<Figures> {
-  const store: Store = await openSqliteStore({ file: join(folder, "hub.db") });
-  let commits = 0;
-  store.subscribe((hint) => {
-    if (hint.from === "here") commits += 1; // one hint per committed group
-  });
+  const store = await openSqliteStore({ file: join(folder, "hub.db") });
   const hub = await TaskHub.open({ store, functions });
   try {
-    return await work(hub, () => commits);
+    return await work(hub, () => store.groupsCommitted);
   } finally {
     await hub.close();
   }
@@ -83,7 +78,12 @@ const longSequence: Scenario = (folder) =>
     const at = (step: number): number => stepTimesMs[step] ?? Number.NaN;
     const first = (at(EDGE_STEPS) - at(0)) / EDGE_STEPS;
     const last = (at(SEQUENCE_STEPS - 1) - at(SEQUENCE_STEPS - 1 - EDGE_STEPS)) / EDGE_STEPS;
-    return { stepMs: wallMs / SEQUENCE_STEPS, firstStepsMs: first, lastStepsMs: last, lastToFirst: last / first };
+    return {
+      stepMs: wallMs / SEQUENCE_STEPS,
+      firstStepsMs: first,
+      lastStepsMs: last,
+      lastToFirst: last / first,
+    };
   });
 
 const IDLE = 10_000;
@@ -158,6 +158,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
 /** Runs one scenario in this process. */
 export async function runScenario(name: string): Promise<Figures> {
   const scenario = scenarios[name];
-  if (scenario === undefined) throw new Error(`no scenario "${name}"; there are ${Object.keys(scenarios).join(", ")}`);
+  if (scenario === undefined)
+    throw new Error(`no scenario "${name}"; there are ${Object.keys(scenarios).join(", ")}`);
   return inFolder(scenario);
 }

@@ -58,6 +58,9 @@ type Settled =
 /** Between deliveries, a long turn lets other work of the process run this often. */
 const YIELD_AFTER_MS = 5;
 
+/** The last moment that a Date can hold. */
+const MAX_DATE_MS = 8.64e15;
+
 /** How many deliveries go by between looks at the clock. */
 const DELIVERIES_PER_CLOCK_LOOK = 64;
 
@@ -164,7 +167,9 @@ export class OrchestrationRun implements TaskScope {
     return instanceId;
   }
 
-  createTimer(fireAtMs: number): CancelableTask<void> {
+  createTimer(atMs: number): CancelableTask<void> {
+    // Whole milliseconds within the range of dates: a timer is never early, and "for ever" has an end, too.
+    const fireAtMs = Math.min(Math.ceil(atMs), MAX_DATE_MS);
     const id = this.#nextId("createTimer");
     const timer = new CancelableTask<void>(this, () => {
       this.#checkTurn("timer.cancel");

@@ -11,7 +11,10 @@ test("five sequential activities cost at most twice the goal in CPU and in commi
   const printed = execFileSync(process.execPath, [child], { encoding: "utf8", timeout: 120_000 });
   const figures: unknown = JSON.parse(printed);
   expect(figures).toEqual({ cpuMsEach: expect.any(Number), commitsEach: expect.any(Number) });
-  const { cpuMsEach, commitsEach } = Object.assign({ cpuMsEach: Number.NaN, commitsEach: Number.NaN }, figures);
+  const { cpuMsEach, commitsEach } = Object.assign(
+    { cpuMsEach: Number.NaN, commitsEach: Number.NaN },
+    figures,
+  );
   expect(cpuMsEach).toBeGreaterThan(0);
   expect(cpuMsEach).toBeLessThanOrEqual(2 * CPU_MS_EACH);
   expect(commitsEach).toBeGreaterThan(0);

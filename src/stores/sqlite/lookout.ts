@@ -1,7 +1,10 @@
 import { type FSWatcher, watch } from "node:fs";
 import type { SqliteDatabase } from "./database.js";
 
-/** How often to look where the log cannot be watched, in milliseconds: under half of the 50 that a caller may wait. */
+/**
+ * How often to look where the log cannot be watched, in milliseconds: under half of the 50 that a caller may
+ * wait. Also until a first notice has come, because some file systems take a watch and never give any.
+ */
 const LOOK_MS = 25;
 
 /** How often to look while nobody writes, in case a notice was lost: a look costs a wake-up of the process. */
@@ -26,7 +29,7 @@ export class Lookout {
   #watcher: FSWatcher | undefined;
   /** Until when to look often, by performance.now(); undefined while all is quiet. */
   #alertUntilMs: number | undefined;
-  #seen = 0;
+  #seen: number | undefined;
 
   constructor(database: SqliteDatabase, file: string, found: () => void) {
     this.#database = database;
@@ -37,7 +40,7 @@ export class Lookout {
   set(looks: boolean): void {
     this.#stop();
     if (!looks) return;
-    this.#seen = this.#database.dataVersion();
+    this.#seen = this.#version();
     this.#watch();
   }
 
@@ -55,7 +58,7 @@ export class Lookout {
         else this.#noticed();
       });
       this.#watcher.on("error", () => this.#lookOften());
-      this.#lookEvery(QUIET_LOOK_MS);
+      this.#lookEvery(LOOK_MS);
     } catch {
       this.#lookOften(); // no log yet, no notices left, or a file system that gives none
     }
@@ -84,9 +87,18 @@ export class Lookout {
       this.#alertUntilMs = undefined;
       this.#lookEvery(QUIET_LOOK_MS);
     }
-    const version = this.#database.dataVersion();
-    if (version === this.#seen) return;
+    const version = this.#version();
+    if (version === this.#seen && version !== undefined) return;
     this.#seen = version;
     this.#found();
+  }
+
+  /** Nothing when it cannot be read: then something may have changed, and whoever reads is told what is wrong. */
+  #version(): number | undefined {
+    try {
+      return this.#database.dataVersion();
+    } catch {
+      return undefined;
+    }
   }
 }

@@ -48,7 +48,7 @@ export interface SqliteStoreOptions {
  *
  * @throws StoreUnusableError, SchemaTooNewError; StoreHeldError where the SQLite at hand is too old for sharing.
  */
-export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<SqliteStore> {
   const { taskHub = "default", inline = false } = options;
   const listeners = new Set<(hint: ChangeHint) => void>();
   const database: DatabaseOptions = { file: prepareFile(options.file), taskHub };
@@ -76,7 +76,8 @@ function prepareFile(file: string): string {
 type Operation = Command | TurnCommit;
 type Result = CommandAnswer | number;
 
-class SqliteStore implements Store {
+/** A task hub in a SQLite file. */
+export class SqliteStore implements Store {
   readonly description: string;
   readonly taskHub: string;
   readonly secret: string;
@@ -85,6 +86,7 @@ class SqliteStore implements Store {
   readonly #writes: GroupCommit<Operation, Result>;
   readonly #listeners: Set<(hint: ChangeHint) => void>;
   #closing: Promise<void> | undefined;
+  #groups = 0;
 
   constructor(
     { file, taskHub }: DatabaseOptions,
@@ -97,6 +99,11 @@ class SqliteStore implements Store {
     this.#host = host;
     this.#listeners = listeners;
     this.#writes = new GroupCommit((group) => this.#write(group));
+  }
+
+  /** How many groups of commands and turns were committed so far, each in one transaction. */
+  get groupsCommitted(): number {
+    return this.#groups;
   }
 
   async join(worker: WorkerInfo): Promise<void> {
@@ -221,6 +228,7 @@ class SqliteStore implements Store {
 
   async #write(group: readonly Operation[]): Promise<readonly (Result | Failure)[]> {
     const { results, notice } = await this.#host.write(group);
+    this.#groups += 1;
     if (this.#listeners.size > 0) this.#hint(group, results, notice);
     return results.map((result) => (isFailed(result) ? new Failure(errorOf(result.fault)) : result));
   }

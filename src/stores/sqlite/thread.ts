@@ -33,7 +33,7 @@ try {
 }
 
 function serve(database: SqliteDatabase): void {
-  const lookout = new Lookout(database, options.file, () => {
+  const lookout = new Lookout(database, () => {
     reply({ kind: "foundElsewhere" });
     sendReplies();
   });
