@@ -25,7 +25,7 @@ class InlineHost implements DatabaseHost {
   constructor(database: SqliteDatabase, file: string, foundElsewhere: () => void) {
     this.#database = database;
     this.#store = `sqlite:${file}`;
-    this.#lookout = new Lookout(database, foundElsewhere);
+    this.#lookout = new Lookout(database, file, foundElsewhere);
     this.secret = database.secret;
   }
 

@@ -33,7 +33,7 @@ try {
 }
 
 function serve(database: SqliteDatabase): void {
-  const lookout = new Lookout(database, () => {
+  const lookout = new Lookout(database, options.file, () => {
     reply({ kind: "foundElsewhere" });
     sendReplies();
   });
