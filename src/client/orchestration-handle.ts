@@ -1,6 +1,5 @@
 import type { StartAccepted } from "../core/command.js";
 import { OrchestrationFailedError } from "../core/errors.js";
-import { isEnded } from "../core/instance.js";
 import { reviveError } from "../core/revive.js";
 import type { WaitLimit } from "./change-waiter.js";
 import type { OrchestrationStatus } from "./status.js";
@@ -45,9 +44,4 @@ export function resultOf<O>(status: OrchestrationStatus<O>): O {
 function outputOf<O>(status: { readonly output: O | undefined }): O;
 function outputOf(status: { readonly output: unknown }): unknown {
   return status.output;
-}
-
-/** Whether this status is of an instance that has ended. */
-export function hasEnded(status: OrchestrationStatus): boolean {
-  return isEnded(status.runtimeStatus);
 }

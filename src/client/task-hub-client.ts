@@ -15,6 +15,7 @@ import type { HistoryEvent } from "../core/history.js";
 import { decodeChunk } from "../core/history-codec.js";
 import {
   type EndedStatus,
+  type Instance,
   type InstanceRecord,
   isEnded,
   isLive,
@@ -496,19 +497,23 @@ export class TaskHubClient {
   /** The run may have been followed by another before we look: then its own last execution tells. */
   async #waitForRun(
     instanceId: string,
-    { run }: StartAccepted,
+    accepted: StartAccepted,
     limit: WaitLimit,
   ): Promise<OrchestrationStatus> {
+    const { run } = accepted;
     const record = await this.#waitForRecord(
       instanceId,
       limit,
-      ({ instance }) => instance.run > run || !isLive(instance.status),
+      ({ instance }) => instance.run > run || !isLive(instance.status) || isAnother(instance, accepted),
     );
+    if (isAnother(record.instance, accepted)) throw new InstanceNotFoundError(instanceId);
     const status = statusOf(record, this.#codec);
-    if (record.instance.run === run) return status;
+    if (record.instance.generation === accepted.generation) return status;
     const executions = await this.listExecutions(instanceId);
     const last = executions.find((execution) => execution.run === run);
-    if (last === undefined) throw new InstanceNotFoundError(instanceId);
+    if (last === undefined || executions.some((execution) => contradicts(execution, accepted)))
+      throw new InstanceNotFoundError(instanceId);
+    if (record.instance.run === run) return status;
     return {
       ...status,
       name: last.name,
@@ -601,6 +606,22 @@ export class TaskHubClient {
     if (answer === undefined) throw new EngineFaultError("The store gave no answer to a command.");
     return answer;
   }
+}
+
+/** Whether the instance was purged and started anew since: runs and generations are then counted from 1 again. */
+function isAnother(instance: Instance, accepted: StartAccepted): boolean {
+  return (
+    instance.run < accepted.run ||
+    instance.generation < accepted.generation ||
+    contradicts(instance, accepted)
+  );
+}
+
+function contradicts(
+  execution: { readonly generation: number; readonly executionId: string },
+  accepted: StartAccepted,
+): boolean {
+  return execution.generation === accepted.generation && execution.executionId !== accepted.executionId;
 }
 
 function startAccepted(answer: CommandAnswer): StartAccepted {

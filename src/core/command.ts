@@ -231,11 +231,6 @@ export function decide(command: Command, found: Found | undefined, remembered?: 
   }
 }
 
-/** Whether this start can be answered from a plain read, without writing: the holder keeps its ID. */
-export function isRefusal(decision: Decision): boolean {
-  return decision.answer.outcome === "refused" && decision.change === undefined;
-}
-
 function start(command: StartCommand, found: Found | undefined): Decision {
   const decision = decideStart(found?.instance, command.name, command.policy);
   const remember = command.requestId === undefined ? {} : { remember: { requestId: command.requestId } };

@@ -16,9 +16,6 @@ export type EndedStatus = "Completed" | "Failed" | "Terminated" | "Canceled";
 /** What an instance row stores as its status. */
 export type InstanceStatus = LiveStatus | EndedStatus;
 
-/** The statuses of an instance that holds its ID. */
-export const LIVE_STATUSES: readonly LiveStatus[] = ["Pending", "Running"];
-
 /** The statuses of an instance that has let go of its ID. */
 export const ENDED_STATUSES: readonly EndedStatus[] = ["Completed", "Failed", "Terminated", "Canceled"];
 

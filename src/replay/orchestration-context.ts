@@ -221,12 +221,14 @@ export class OrchestrationContext {
   }
 
   /** Promise.any over tasks. */
-  any<T>(tasks: readonly Task<T>[]): Task<T> {
+  any<T extends Task<unknown>>(tasks: readonly T[]): Task<Awaited<T>>;
+  any(tasks: readonly Task<unknown>[]): Task<unknown> {
     return combinators.any(this.#run, tasks);
   }
 
   /** Promise.race over tasks. */
-  race<T>(tasks: readonly Task<T>[]): Task<T> {
+  race<T extends Task<unknown>>(tasks: readonly T[]): Task<Awaited<T>>;
+  race(tasks: readonly Task<unknown>[]): Task<unknown> {
     return combinators.race(this.#run, tasks);
   }
 

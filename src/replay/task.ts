@@ -123,13 +123,11 @@ interface Deferred<T> {
 }
 
 function defer<T>(): Deferred<T> {
-  let resolve: (value: T) => void = () => {};
-  let reject: (error: unknown) => void = () => {};
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
+  let settle: Pick<Deferred<T>, "resolve" | "reject"> = { resolve: () => {}, reject: () => {} };
+  const promise = new Promise<T>((resolve, reject) => {
+    settle = { resolve, reject };
   });
-  return { promise, resolve, reject };
+  return { promise, ...settle };
 }
 
 function settleDeferred<T>(deferred: Deferred<T>, state: State<T>): void {

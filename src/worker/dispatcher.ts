@@ -121,7 +121,9 @@ export class Dispatcher {
         !resident.busy &&
         resident.instance.parked !== undefined &&
         bringsResume({ events: decodeChunk(mail.events) });
-      if (resumes) this.#reload(resident);
+      // Somebody ended the run in memory and began another: what is in memory is void.
+      const isBehind = mail.generation !== undefined && mail.generation > resident.instance.generation;
+      if (resumes || (isBehind && !resident.busy)) this.#reload(resident);
       else resident.receive(mail);
       this.#pump(resident);
     });
@@ -129,9 +131,19 @@ export class Dispatcher {
 
   fire(timer: DueTimer): void {
     this.#withResident(timer.iid, (resident) => {
+      if (timer.generation > resident.instance.generation) return this.#fireAnew(timer, resident);
       if (!resident.isAt(timer.generation)) return this.#parts.onTimerSettled(timer, false);
       resident.inbox.push({ timer: timer.task, events: [timerEvent(timer, this.#parts.env.now())] });
       this.#pump(resident);
+    });
+  }
+
+  /** A timer of a run that began outside: the memory of the former one is void, once its turn is over. */
+  #fireAnew(timer: DueTimer, former: Resident): void {
+    if (!former.busy) this.#reload(former);
+    this.#parts.env.spawn("firing a timer of a new run", async () => {
+      await this.#parts.env.yieldNow();
+      this.fire(timer);
     });
   }
 

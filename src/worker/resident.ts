@@ -105,7 +105,8 @@ export class Resident {
   receive(mail: Mail): void {
     if (mail.n <= this.lastMessage) return;
     this.lastMessage = mail.n;
-    if (mail.generation !== undefined && mail.generation !== this.instance.generation) return;
+    // Mail of the next generation may come before the commit that begins it has been seen to be accepted.
+    if (mail.generation !== undefined && mail.generation < this.instance.generation) return;
     this.inbox.push(itemOf(mail));
   }
 

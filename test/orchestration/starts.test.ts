@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { orchestration } from "../../src/index.js";
 import { NOW, onEveryStore } from "./support.js";
 
-const waits = orchestration("waits", async (ctx, input?: string) => [input, await ctx.waitForExternalEvent("go")]);
+const waits = orchestration("waits", async (ctx, input?: string) => [input ?? null, await ctx.waitForExternalEvent("go")]);
 const other = orchestration("other", async (ctx) => ctx.waitForExternalEvent("go"));
 const done = orchestration("done", async (_ctx, input?: number) => input);
 const fails = orchestration("fails", async () => {
@@ -95,6 +95,30 @@ onEveryStore("a start", (open) => {
     await hub.client.raiseEvent("kid 2", "go", "new");
     await hub.idle();
     expect(await second.result(NOW)).toBe("new");
+  });
+
+  test("over an instance that was terminated from outside runs, although its former run is in memory", async () => {
+    const hub = await open([waits]);
+    await hub.client.startNew(waits, { instanceId: "x", input: "old" });
+    await hub.idle();
+    await hub.client.terminate("x");
+    const again = await hub.client.startNew(waits, { instanceId: "x", input: "new" });
+    await hub.idle();
+    await hub.client.raiseEvent("x", "go", 1);
+    await hub.idle();
+    expect(await again.result(NOW)).toEqual(["new", 1]);
+  });
+
+  test("at a later time over such an instance begins then", async () => {
+    const hub = await open([waits]);
+    await hub.client.startNew(waits, { instanceId: "x", input: "old" });
+    await hub.idle();
+    const startAt = new Date(hub.now.getTime() + 1000);
+    const again = await hub.client.startNew(waits, { instanceId: "x", input: "new", ifLive: "terminate", startAt });
+    await hub.advance(1000);
+    await hub.client.raiseEvent("x", "go", 1);
+    await hub.idle();
+    expect(await again.result(NOW)).toEqual(["new", 1]);
   });
 
   test("over an ended instance begins a new run by default", async () => {
@@ -252,7 +276,7 @@ onEveryStore("waiting", (open) => {
     const ended = hub.client.waitForCompletion("x");
     await hub.start();
     expect((await started).runtimeStatus).toBe("Running");
-    await hub.client.raiseEvent("x", "go");
+    await hub.client.raiseEvent("x", "go", 1);
     expect((await ended).runtimeStatus).toBe("Completed");
   });
 

@@ -9,7 +9,7 @@ export function checkContinueAsNew(check: Check): void {
     await hub.start("order-1", { input: '"one"', version: "1", tags: { team: "blue" } });
     await hub.turn("order-1", { customStatus: '"busy"', activities: 2 });
     const before = await hub.load("order-1");
-    const turn = hub.nextOn(before, { input: '"two"', version: "2" });
+    const turn = hub.nextOn(before, { input: '"two"', version: "2" }, { activities: 2 });
     const token = await hub.accept(turn);
     const { instance, execution, chunks } = await hub.load("order-1");
     assert.deepEqual(instance, {
