@@ -35,7 +35,7 @@ import { PageTokens } from "./page-token.js";
 import { RefusalLog } from "./refusal-log.js";
 import { type ExecutionStatus, executionStatusOf, type OrchestrationStatus, statusOf } from "./status.js";
 
-/** The options of a start; see docs/starting.md for the two answers. */
+/** The options of a start: which ID, and the two answers for when it is taken (README, "Starting"). */
 export interface StartNewOptions {
   /** The caller-chosen ID. Left out: a generated one. */
   readonly instanceId?: string;
@@ -54,6 +54,11 @@ export interface StartNewOptions {
   /** Who asks, as shown with a refusal. Default: this process. */
   readonly requester?: string;
 }
+
+/** The options of a start, with its input: they can be left out where the orchestrator needs none. */
+export type StartArguments<I> = undefined extends I
+  ? [options?: StartNewOptions & InputOption<I>]
+  : [options: StartNewOptions & InputOption<I>];
 
 /** The filters of a list; all that are given must hold. */
 export interface ListOptions {
@@ -152,11 +157,7 @@ export class TaskHubClient {
    */
   startNew<I, O>(
     orchestrator: OrchestrationDefinition<I, O>,
-    options: StartNewOptions & InputOption<I>,
-  ): Promise<OrchestrationHandle<O>>;
-  startNew<O>(
-    orchestrator: OrchestrationDefinition<undefined, O> | OrchestrationDefinition<unknown, O>,
-    options?: StartNewOptions,
+    ...[options]: StartArguments<I>
   ): Promise<OrchestrationHandle<O>>;
   startNew(
     orchestrator: string,

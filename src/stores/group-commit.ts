@@ -18,6 +18,7 @@ export class GroupCommit<Operation, Result> {
   #busy: Promise<void> | undefined;
   #closed = false;
 
+  /** @param run carries out a group; it may reject only where it has carried out nothing. */
   constructor(run: (group: readonly Operation[]) => Promise<readonly (Result | Failure)[]>) {
     this.#run = run;
   }
@@ -72,14 +73,18 @@ export class GroupCommit<Operation, Result> {
         if (operation !== undefined) group.push(operation);
       }
     }
+    settle(shares, await this.#carryOut(group));
+  }
+
+  /** A group that is refused as a whole was not carried out: its operations are tried alone, so that only the guilty fail. */
+  async #carryOut(group: readonly Operation[]): Promise<readonly (Result | Failure)[]> {
     try {
-      settle(shares, await this.#run(group));
+      return await this.#run(group);
     } catch (error) {
-      const failure = new Failure(error instanceof Error ? error : new Error(String(error)));
-      settle(
-        shares,
-        group.map(() => failure),
-      );
+      if (group.length === 1) return [new Failure(error instanceof Error ? error : new Error(String(error)))];
+      const results: (Result | Failure)[] = [];
+      for (const operation of group) results.push(...(await this.#carryOut([operation])));
+      return results;
     }
   }
 }

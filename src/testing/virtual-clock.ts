@@ -38,7 +38,7 @@ export class VirtualClock {
   nextId(): string {
     const time = Math.floor(this.#nowMs).toString(16).padStart(12, "0");
     this.#ids += 1;
-    return `${time}7000${"8000"}${this.#ids.toString(16).padStart(12, "0")}`;
+    return `${time}70008000${this.#ids.toString(16).padStart(12, "0")}`;
   }
 
   /** Mulberry32: the same numbers in every run of a test. */
@@ -70,7 +70,7 @@ export class VirtualProcess {
       monotonicMs: () => clock.elapsedMs,
       random: () => clock.nextRandom(),
       id: () => clock.nextId(),
-      hash: system.hash,
+      hash: (algorithm, text) => system.hash(algorithm, text),
       sleep: (ms, signal) => this.#sleep(ms, signal),
       drain: () => this.track(() => system.drain()),
       yieldNow: () => this.track(() => system.yieldNow()),
@@ -117,7 +117,7 @@ export class VirtualProcess {
   }
 
   #sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    if (ms <= 0) return this.env.yieldNow();
+    if (ms <= 0 || signal?.aborted === true) return this.env.yieldNow();
     this.#steps += 1;
     return new Promise((resolve) => {
       if (this.#dead) return;
@@ -128,7 +128,6 @@ export class VirtualProcess {
         if (!this.#dead) resolve();
       };
       const sleeper: Sleeper = { dueMs: this.#clock.nowMs + ms, wake };
-      if (signal?.aborted === true) return wake();
       this.#sleepers.add(sleeper);
       signal?.addEventListener("abort", wake, { once: true });
     });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { activity, orchestration, type OrchestrationContext, type Task } from "../../src/index.js";
+import { activity, type OrchestrationContext, orchestration, type Task } from "../../src/index.js";
 import { NOW, onEveryStore } from "./support.js";
 
 const echo = activity("echo", (_ctx, value: string) => value);
@@ -93,13 +93,17 @@ onEveryStore("combining tasks", (open) => {
   });
 
   test("ctx.all fails with the first failure in time, without waiting for the rest", async () => {
-    expect(await outcome((ctx, { good, bad, never }) => ctx.all([good(1), bad(3), bad(2), never()]))).toEqual({
-      threw: "bad 2",
-    });
+    expect(await outcome((ctx, { good, bad, never }) => ctx.all([good(1), bad(3), bad(2), never()]))).toEqual(
+      {
+        threw: "bad 2",
+      },
+    );
   });
 
   test("Promise.all fails likewise", async () => {
-    expect(await outcome((_ctx, { good, bad, never }) => Promise.all([good(1), bad(3), bad(2), never()]))).toEqual({
+    expect(
+      await outcome((_ctx, { good, bad, never }) => Promise.all([good(1), bad(3), bad(2), never()])),
+    ).toEqual({
       threw: "bad 2",
     });
   });
@@ -120,7 +124,9 @@ onEveryStore("combining tasks", (open) => {
   test("ctx.race and Promise.race settle as the first task that settles does", async () => {
     expect(await outcome((ctx, { good, bad, never }) => ctx.race([bad(2), good(1), never()]))).toBe("good 1");
     expect(await outcome((ctx, { good, bad }) => ctx.race([good(2), bad(1)]))).toEqual({ threw: "bad 1" });
-    expect(await outcome((_ctx, { good, bad }) => Promise.race([good(2), bad(1)]))).toEqual({ threw: "bad 1" });
+    expect(await outcome((_ctx, { good, bad }) => Promise.race([good(2), bad(1)]))).toEqual({
+      threw: "bad 1",
+    });
   });
 
   test("ctx.allSettled tells each outcome", async () => {
@@ -221,27 +227,30 @@ onEveryStore("Durable Functions v3 style generators", (open) => {
     expect(await start.result(NOW)).toEqual(["plain", "caught", ["a", "b"]]);
   });
 
-  test.each(["function*", "async function*"])("in a %s whenAny yields the winning task itself", async (shape) => {
-    const sync = orchestration("any", function* (ctx) {
-      const timer = ctx.sleep(1000);
-      const event = ctx.waitForExternalEvent<string>("e");
-      const winner: unknown = yield ctx.whenAny([timer, event]);
-      if (winner === event) timer.cancel();
-      return [winner === event, event.result()];
-    });
-    const async = orchestration("any", async function* (ctx) {
-      const timer = ctx.sleep(1000);
-      const event = ctx.waitForExternalEvent<string>("e");
-      const winner: unknown = yield ctx.whenAny([timer, event]);
-      if (winner === event) timer.cancel();
-      return [winner === event, event.result()];
-    });
-    const hub = await open([shape === "function*" ? sync : async]);
-    const start = await hub.client.startNew("any", { instanceId: "x" });
-    await hub.client.raiseEvent("x", "e", "won");
-    await hub.idle();
-    expect(await start.result(NOW)).toEqual([true, "won"]);
-  });
+  test.each(["function*", "async function*"])(
+    "in a %s whenAny yields the winning task itself",
+    async (shape) => {
+      const sync = orchestration("any", function* (ctx) {
+        const timer = ctx.sleep(1000);
+        const event = ctx.waitForExternalEvent<string>("e");
+        const winner: unknown = yield ctx.whenAny([timer, event]);
+        if (winner === event) timer.cancel();
+        return [winner === event, event.result()];
+      });
+      const async = orchestration("any", async function* (ctx) {
+        const timer = ctx.sleep(1000);
+        const event = ctx.waitForExternalEvent<string>("e");
+        const winner: unknown = yield ctx.whenAny([timer, event]);
+        if (winner === event) timer.cancel();
+        return [winner === event, event.result()];
+      });
+      const hub = await open([shape === "function*" ? sync : async]);
+      const start = await hub.client.startNew("any", { instanceId: "x" });
+      await hub.client.raiseEvent("x", "e", "won");
+      await hub.idle();
+      expect(await start.result(NOW)).toEqual([true, "won"]);
+    },
+  );
 
   test("async generators get failures at the yield, too", async () => {
     const old = orchestration("old", async function* (ctx) {

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { expect, test } from "vitest";
 import { activity, orchestration } from "../../src/index.js";
 import { gate, NOW, onEveryStore } from "./support.js";
@@ -151,7 +152,7 @@ onEveryStore("continue-as-new", (open) => {
     const running = gate();
     const long = activity("long", async (ctx) => {
       running.open();
-      await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve));
+      await once(ctx.signal, "abort");
       aborted.open(String(ctx.signal.reason));
     });
     const moving = orchestration("moving", async (ctx, first: boolean) => {
@@ -186,7 +187,10 @@ onEveryStore("continue-as-new", (open) => {
     await hub.client.waitForStart("x");
     await hub.client.terminate("x", "enough");
     await hub.idle();
-    expect(await start.waitForCompletion(NOW)).toMatchObject({ runtimeStatus: "Terminated", output: "enough" });
+    expect(await start.waitForCompletion(NOW)).toMatchObject({
+      runtimeStatus: "Terminated",
+      output: "enough",
+    });
   });
 
   test("while suspended keeps the instance suspended and its events", async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { orchestration } from "../../src/index.js";
-import { NOW, onEveryStore } from "./support.js";
+import { NOW, onEveryStore, textWith } from "./support.js";
 
 onEveryStore("external events", (open) => {
   test("that come before anybody waits are kept, in order", async () => {
@@ -85,12 +85,15 @@ onEveryStore("external events", (open) => {
     const cancels = orchestration("cancels", async (ctx) => {
       const wait = ctx.waitForExternalEvent("e");
       wait.cancel();
-      return [wait.isCanceled, await wait.catch((error: unknown) => (error instanceof Error ? error.message : ""))];
+      return [
+        wait.isCanceled,
+        await wait.catch((error: unknown) => (error instanceof Error ? error.message : "")),
+      ];
     });
     const hub = await open([cancels]);
     const start = await hub.client.startNew(cancels);
     await hub.idle();
-    expect(await start.result(NOW)).toEqual([true, expect.stringContaining('event "e" was cancelled')]);
+    expect(await start.result(NOW)).toEqual([true, textWith('event "e" was cancelled')]);
   });
 
   test("raised before a scheduled start are there when it begins", async () => {
@@ -99,7 +102,10 @@ onEveryStore("external events", (open) => {
       await ctx.waitForExternalEvent("e"),
     ]);
     const hub = await open([waits], { startTime: new Date("2026-01-01T00:00:00Z") });
-    const start = await hub.client.startNew(waits, { instanceId: "x", startAt: new Date("2026-01-01T01:00:00Z") });
+    const start = await hub.client.startNew(waits, {
+      instanceId: "x",
+      startAt: new Date("2026-01-01T01:00:00Z"),
+    });
     await hub.client.raiseEvent("x", "e", "early");
     await hub.idle();
     expect(await hub.client.getStatus("x")).toMatchObject({

@@ -7,7 +7,7 @@ import {
   TaskFailedError,
 } from "../../src/index.js";
 import type { TestHub } from "../../src/testing/index.js";
-import { NOW, onEveryStore } from "./support.js";
+import { NOW, onEveryStore, textLike } from "./support.js";
 
 class PaymentError extends Error {}
 
@@ -39,28 +39,53 @@ const revoked: unknown = (() => {
 const cyclic: Record<string, unknown> = { type: "Cyclic", message: "of another library" };
 cyclic["inner"] = cyclic;
 
-const thrown: readonly (readonly [string, unknown, { readonly type: string; readonly message: unknown }])[] = [
-  ["null", null, { type: "Error", message: "null was thrown" }],
-  ["undefined", undefined, { type: "Error", message: "undefined was thrown" }],
-  ["a string", "out of paper", { type: "Error", message: "out of paper" }],
-  ["a number", 42, { type: "Error", message: "42 was thrown" }],
-  ["a BigInt", 42n, { type: "Error", message: "42 was thrown" }],
-  ["a symbol", Symbol("s"), { type: "Error", message: "Symbol(s) was thrown" }],
-  ["a plain object", { code: 7 }, { type: "Error", message: '{"code":7}' }],
-  ["an object that only looks like an error", { name: 5, message: {} }, { type: "Error", message: '{"name":5,"message":{}}' }],
-  ["a hostile Proxy", hostile, { type: "Error", message: expect.stringMatching(/./) }],
-  ["a revoked Proxy", revoked, { type: "Error", message: expect.stringMatching(/./) }],
-  ["an error whose errors cannot be read", Object.assign(new Error("x"), { errors: revoked }), { type: "Error", message: "x" }],
-  ["an error with a cyclic failure", Object.assign(new Error("x"), { failure: cyclic }), { type: "Error", message: "x" }],
-  ["a cyclic cause", (() => {
-    const error = new Error("loop");
-    error.cause = error;
-    return error;
-  })(), { type: "Error", message: "loop" }],
-  ["an Error", new RangeError("too far"), { type: "RangeError", message: "too far" }],
-  ["an error of a class that sets no name", new PaymentError("no money"), { type: "PaymentError", message: "no money" }],
-  ["an error of a class that sets its name", new DeclinedError("card"), { type: "Declined", message: "card" }],
-];
+const thrown: readonly (readonly [string, unknown, { readonly type: string; readonly message: unknown }])[] =
+  [
+    ["null", null, { type: "Error", message: "null was thrown" }],
+    ["undefined", undefined, { type: "Error", message: "undefined was thrown" }],
+    ["a string", "out of paper", { type: "Error", message: "out of paper" }],
+    ["a number", 42, { type: "Error", message: "42 was thrown" }],
+    ["a BigInt", 42n, { type: "Error", message: "42 was thrown" }],
+    ["a symbol", Symbol("s"), { type: "Error", message: "Symbol(s) was thrown" }],
+    ["a plain object", { code: 7 }, { type: "Error", message: '{"code":7}' }],
+    [
+      "an object that only looks like an error",
+      { name: 5, message: {} },
+      { type: "Error", message: '{"name":5,"message":{}}' },
+    ],
+    ["a hostile Proxy", hostile, { type: "Error", message: textLike(/./) }],
+    ["a revoked Proxy", revoked, { type: "Error", message: textLike(/./) }],
+    [
+      "an error whose errors cannot be read",
+      Object.assign(new Error("x"), { errors: revoked }),
+      { type: "Error", message: "x" },
+    ],
+    [
+      "an error with a cyclic failure",
+      Object.assign(new Error("x"), { failure: cyclic }),
+      { type: "Error", message: "x" },
+    ],
+    [
+      "a cyclic cause",
+      (() => {
+        const error = new Error("loop");
+        error.cause = error;
+        return error;
+      })(),
+      { type: "Error", message: "loop" },
+    ],
+    ["an Error", new RangeError("too far"), { type: "RangeError", message: "too far" }],
+    [
+      "an error of a class that sets no name",
+      new PaymentError("no money"),
+      { type: "PaymentError", message: "no money" },
+    ],
+    [
+      "an error of a class that sets its name",
+      new DeclinedError("card"),
+      { type: "Declined", message: "card" },
+    ],
+  ];
 
 onEveryStore("what an activity throws", (open) => {
   test.each(thrown)("%s: is recorded readably and reaches the caller", async (_what, what, expected) => {
@@ -190,18 +215,22 @@ onEveryStore("failures at those who wait", (open) => {
     expect(error).toMatchObject({ instanceId: "x", runtimeStatus: "Failed" });
     expect(error.message).toContain("too much");
     expect(error.cause).toBeInstanceOf(TaskFailedError);
-    expect(error.cause).toMatchObject({ taskId: 0, cause: expect.any(RangeError) });
+    expect(error.cause).toMatchObject({ taskId: 0, cause: { name: "RangeError", message: "too much" } });
   });
 
   test("keep the stack of where they were thrown", async () => {
-    const failure = await failureOf(await open([orchestration("caller", async (ctx) => ctx.callActivity(pay, "range")), pay]));
+    const failure = await failureOf(
+      await open([orchestration("caller", async (ctx) => ctx.callActivity(pay, "range")), pay]),
+    );
     expect(failure.inner?.stack).toContain("failures.test.ts");
   });
 
   test("of a child come verbatim to its parent and its parent's parent", async () => {
     const child = orchestration("child", async (ctx) => ctx.callActivity(pay, "final"));
     const parent = orchestration("parent", async (ctx) => ctx.callSubOrchestrator(child, undefined));
-    const grandparent = orchestration("grandparent", async (ctx) => ctx.callSubOrchestrator(parent, undefined));
+    const grandparent = orchestration("grandparent", async (ctx) =>
+      ctx.callSubOrchestrator(parent, undefined),
+    );
     const hub = await open([grandparent, parent, child, pay]);
     const start = await hub.client.startNew(grandparent);
     await hub.idle();

@@ -1,3 +1,4 @@
+import { setImmediate as nextRound } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { activity, orchestration } from "../../src/index.js";
 import { gate, NOW, onEveryStore } from "./support.js";
@@ -56,7 +57,9 @@ onEveryStore("after a crash", (open) => {
       if (name === "slow") await hold.passed;
       return name;
     });
-    const job = orchestration("job", async (ctx) => ctx.all(["a", "b", "slow"].map((name) => ctx.callActivity(work, name))));
+    const job = orchestration("job", async (ctx) =>
+      ctx.all(["a", "b", "slow"].map((name) => ctx.callActivity(work, name))),
+    );
     const hub = await open([job, work]);
     const start = await hub.client.startNew(job);
     await hub.idle({ activities: "leave" });
@@ -75,9 +78,11 @@ onEveryStore("after a crash", (open) => {
       return total;
     });
     const hub = await open([sum, count]);
-    const starts = await Promise.all(Array.from({ length: 20 }, () => hub.client.startNew(sum, { input: 20 })));
+    const starts = await Promise.all(
+      Array.from({ length: 20 }, () => hub.client.startNew(sum, { input: 20 })),
+    );
     for (let n = 0; n < 10; n++) {
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextRound();
       await hub.crash();
     }
     await hub.idle();
@@ -106,7 +111,7 @@ onEveryStore("after a crash", (open) => {
     const collected = await hub.client.startNew(collector, { instanceId: "collector" });
     const start = await hub.client.startNew(parent);
     for (let n = 0; n < 12; n++) {
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextRound();
       await hub.crash();
       await hub.advance(10);
     }

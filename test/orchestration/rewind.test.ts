@@ -31,7 +31,12 @@ onEveryStore("rewind", (open) => {
     await hub.client.rewind("x", "repaired");
     await hub.idle();
     const done = await start.waitForCompletion(NOW);
-    expect(done).toMatchObject({ runtimeStatus: "Completed", output: ["A", "B", "C"], run: 1, generation: 2 });
+    expect(done).toMatchObject({
+      runtimeStatus: "Completed",
+      output: ["A", "B", "C"],
+      run: 1,
+      generation: 2,
+    });
     expect(calls()).toEqual({ a: 1, b: 2, c: 1 });
   });
 
@@ -161,7 +166,9 @@ onEveryStore("rewind", (open) => {
       await ctx.callActivity(work, `${part}1`);
       return ctx.callActivity(work, `${part}2`);
     });
-    const child = orchestration("child", async (ctx, part: string) => ctx.callSubOrchestrator(grandchild, part));
+    const child = orchestration("child", async (ctx, part: string) =>
+      ctx.callSubOrchestrator(grandchild, part),
+    );
     const parent = orchestration("parent", async (ctx) => {
       const good = await ctx.callSubOrchestrator(child, "g");
       return [good, await ctx.callSubOrchestrator(child, "b")];

@@ -1,12 +1,14 @@
 import { expect, test } from "vitest";
 import { activity, orchestration, TaskFailedError } from "../../src/index.js";
-import { NOW, onEveryStore } from "./support.js";
+import { NOW, onEveryStore, textWith } from "./support.js";
 
 const waits = orchestration("waits", async (ctx) => ctx.waitForExternalEvent<string>("go"));
 const double = orchestration("double", async (_ctx, n: number) => n * 2);
 
 function held(error: unknown): unknown {
-  return error instanceof TaskFailedError ? { type: error.failure.type, message: error.failure.message } : error;
+  return error instanceof TaskFailedError
+    ? { type: error.failure.type, message: error.failure.message }
+    : error;
 }
 
 onEveryStore("sub-orchestrations", (open) => {
@@ -78,12 +80,17 @@ onEveryStore("sub-orchestrations", (open) => {
     await hub.idle();
     expect(await start.result(NOW)).toMatchObject({
       type: "InstanceHeldError",
-      message: expect.stringContaining("An instance with ID 'kid' already exists: waits is Running"),
+      message: textWith("An instance with ID 'kid' already exists: waits is Running"),
     });
     expect((await hub.client.getStatus("kid"))?.executionId).toBe(holder.executionId);
     await hub.advance(1000);
     expect(await hub.client.listRefusals({ instanceId: "kid" })).toMatchObject([
-      { requester: "parent:p", orchestrator: "waits", reason: "held", holder: { executionId: holder.executionId } },
+      {
+        requester: "parent:p",
+        orchestrator: "waits",
+        reason: "held",
+        holder: { executionId: holder.executionId },
+      },
     ]);
   });
 
@@ -130,7 +137,9 @@ onEveryStore("sub-orchestrations", (open) => {
   });
 
   test("start over an ID that has ended", async () => {
-    const parent = orchestration("parent", async (ctx) => ctx.callSubOrchestrator(double, 4, { instanceId: "kid" }));
+    const parent = orchestration("parent", async (ctx) =>
+      ctx.callSubOrchestrator(double, 4, { instanceId: "kid" }),
+    );
     const hub = await open([parent, double]);
     await hub.client.startNew(double, { instanceId: "kid", input: 1 });
     await hub.idle();
@@ -206,7 +215,7 @@ onEveryStore("sub-orchestrations", (open) => {
     await hub.idle();
     expect(await start.result(NOW)).toMatchObject({
       type: "InstanceHeldError",
-      message: expect.stringContaining("belongs to orchestrator waits, not double"),
+      message: textWith("belongs to orchestrator waits, not double"),
     });
   });
 
@@ -260,7 +269,9 @@ onEveryStore("sub-orchestrations", (open) => {
 
   test("let no result of an earlier execution reach the parent's next one", async () => {
     const parent = orchestration("parent", async (ctx, first: boolean) => {
-      const child = ctx.callSubOrchestrator(waits, undefined, { instanceId: ctx.generation === 1 ? "a" : "b" });
+      const child = ctx.callSubOrchestrator(waits, undefined, {
+        instanceId: ctx.generation === 1 ? "a" : "b",
+      });
       if (first) {
         await ctx.waitForExternalEvent("move");
         ctx.continueAsNew(false);
@@ -304,7 +315,10 @@ onEveryStore("orchestrations started by an orchestration", (open) => {
 
   test("begin at their time", async () => {
     const starter = orchestration("starter", async (ctx) => {
-      ctx.startNew(double, 1, { instanceId: "later", startAt: new Date(ctx.currentUtcDateTime.getTime() + 5000) });
+      ctx.startNew(double, 1, {
+        instanceId: "later",
+        startAt: new Date(ctx.currentUtcDateTime.getTime() + 5000),
+      });
     });
     const hub = await open([starter, double]);
     await hub.client.startNew(starter);
@@ -315,14 +329,18 @@ onEveryStore("orchestrations started by an orchestration", (open) => {
   });
 
   test("are recorded as refused where their ID is held, and harm nobody", async () => {
-    const starter = orchestration("starter", async (ctx) => ctx.startNew(waits, undefined, { instanceId: "kid" }));
+    const starter = orchestration("starter", async (ctx) =>
+      ctx.startNew(waits, undefined, { instanceId: "kid" }),
+    );
     const hub = await open([starter, waits]);
     await hub.client.startNew(waits, { instanceId: "kid" });
     const start = await hub.client.startNew(starter);
     await hub.idle();
     expect(await start.result(NOW)).toBe("kid");
     await hub.advance(1000);
-    expect(await hub.client.listRefusals({ instanceId: "kid" })).toMatchObject([{ reason: "held", count: 1 }]);
+    expect(await hub.client.listRefusals({ instanceId: "kid" })).toMatchObject([
+      { reason: "held", count: 1 },
+    ]);
   });
 });
 

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { expect, test } from "vitest";
 import { activity, orchestration } from "../../src/index.js";
 import { gate, NOW, onEveryStore } from "./support.js";
@@ -6,7 +7,9 @@ const waits = orchestration("waits", async (ctx) => ctx.waitForExternalEvent<str
 const middle = orchestration("middle", async (ctx) =>
   ctx.callSubOrchestrator(waits, undefined, { instanceId: "grandchild" }),
 );
-const top = orchestration("top", async (ctx) => ctx.callSubOrchestrator(middle, undefined, { instanceId: "child" }));
+const top = orchestration("top", async (ctx) =>
+  ctx.callSubOrchestrator(middle, undefined, { instanceId: "child" }),
+);
 
 onEveryStore("terminate", (open) => {
   test("ends a running instance with the reason as its output", async () => {
@@ -14,7 +17,10 @@ onEveryStore("terminate", (open) => {
     const start = await hub.client.startNew(waits, { instanceId: "x" });
     await hub.idle();
     await hub.client.terminate("x", "found a bug");
-    expect(await start.waitForCompletion(NOW)).toMatchObject({ runtimeStatus: "Terminated", output: "found a bug" });
+    expect(await start.waitForCompletion(NOW)).toMatchObject({
+      runtimeStatus: "Terminated",
+      output: "found a bug",
+    });
     await expect(start.result(NOW)).rejects.toMatchObject({
       code: "OrchestrationFailed",
       runtimeStatus: "Terminated",
@@ -45,7 +51,10 @@ onEveryStore("terminate", (open) => {
     await hub.client.startNew(waits, { instanceId: "x", startAt: new Date(hub.now.getTime() + 60_000) });
     await hub.client.terminate("x", "never mind");
     await hub.advance(120_000);
-    expect(await hub.client.getStatus("x")).toMatchObject({ runtimeStatus: "Terminated", output: "never mind" });
+    expect(await hub.client.getStatus("x")).toMatchObject({
+      runtimeStatus: "Terminated",
+      output: "never mind",
+    });
   });
 
   test("leaves children alone unless it is asked to be recursive", async () => {
@@ -86,7 +95,7 @@ onEveryStore("terminate", (open) => {
     const told = gate<unknown>();
     const long = activity("long", async (ctx) => {
       running.open();
-      await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve));
+      await once(ctx.signal, "abort");
       told.open(ctx.signal.aborted);
       return "too late";
     });
@@ -105,10 +114,7 @@ onEveryStore("terminate", (open) => {
     const slow = gate<string>();
     const work = activity("work", () => slow.passed);
     const job = orchestration("job", async (ctx) => {
-      const [result, event] = await ctx.all([
-        ctx.callActivity(work),
-        ctx.waitForExternalEvent("e"),
-      ]);
+      const [result, event] = await ctx.all([ctx.callActivity(work), ctx.waitForExternalEvent("e")]);
       return [result, event];
     });
     const hub = await open([job, work]);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { activity, orchestration } from "../../src/index.js";
-import { NOW, onEveryStore } from "./support.js";
+import { NOW, onEveryStore, textLike, textWith } from "./support.js";
 
 const echo = activity("echo", (_ctx, value: unknown) => value);
 const tell = orchestration("tell", async (ctx, value: unknown) => ctx.callActivity(echo, value));
@@ -43,8 +43,12 @@ const kept: readonly (readonly [string, unknown, unknown])[] = [
   ["undefined", undefined, undefined],
   ["undefined properties, dropped", { a: 1, b: undefined }, { a: 1 }],
   ["deep nesting", nested(250), nested(250)],
-  ["text of any kind", "\u0000 \ud83d\ude00 \u2028 \"\\ ]]>", "\u0000 \ud83d\ude00 \u2028 \"\\ ]]>"],
-  ["a key named __proto__", JSON.parse('{"__proto__":{"polluted":true}}'), JSON.parse('{"__proto__":{"polluted":true}}')],
+  ["text of any kind", '\u0000 \ud83d\ude00 \u2028 "\\ ]]>', '\u0000 \ud83d\ude00 \u2028 "\\ ]]>'],
+  [
+    "a key named __proto__",
+    JSON.parse('{"__proto__":{"polluted":true}}'),
+    JSON.parse('{"__proto__":{"polluted":true}}'),
+  ],
   ["an object without a prototype", Object.assign(Object.create(null), { a: 1 }), { a: 1 }],
 ];
 
@@ -57,40 +61,49 @@ onEveryStore("values", (open) => {
     expect((await hub.client.getStatus("x"))?.input).toEqual(expected);
   });
 
-  test.each(refused)("%s: is refused as a start's input, with path and hint", async (_what, value, message) => {
-    const hub = await open([tell, echo]);
-    const refusal = hub.client.startNew(tell, { instanceId: "x", input: value });
-    await expect(refusal).rejects.toMatchObject({ code: "InvalidValue", message: expect.stringMatching(message) });
-    expect(await hub.client.getStatus("x")).toBeUndefined();
-  });
+  test.each(refused)(
+    "%s: is refused as a start's input, with path and hint",
+    async (_what, value, message) => {
+      const hub = await open([tell, echo]);
+      const refusal = hub.client.startNew(tell, { instanceId: "x", input: value });
+      await expect(refusal).rejects.toMatchObject({
+        code: "InvalidValue",
+        message: textLike(message),
+      });
+      expect(await hub.client.getStatus("x")).toBeUndefined();
+    },
+  );
 
-  test.each(refused)("%s: is refused at each call of an orchestrator that passes it", async (_what, value, message) => {
-    const refusedAt: string[] = [];
-    const passes = orchestration("passes", async (ctx) => {
-      const calls: Record<string, () => unknown> = {
-        "the input of activity": () => ctx.callActivity(echo, value),
-        "the input of sub-orchestration": () => ctx.callSubOrchestrator(tell, value),
-        "the input of orchestration": () => ctx.startNew(tell, value),
-        "the data of event": () => ctx.sendEvent("x", "e", value),
-        "the input of continueAsNew": () => ctx.continueAsNew(value),
-        "the custom status": () => ctx.setCustomStatus(value),
-      };
-      for (const [what, call] of Object.entries(calls)) {
-        try {
-          call();
-        } catch (error) {
-          if (error instanceof Error && error.message.includes(what) && message.test(error.message))
-            refusedAt.push(what);
+  test.each(refused)(
+    "%s: is refused at each call of an orchestrator that passes it",
+    async (_what, value, message) => {
+      const refusedAt: string[] = [];
+      const passes = orchestration("passes", async (ctx) => {
+        const calls: Record<string, () => unknown> = {
+          "the input of activity": () => ctx.callActivity(echo, value),
+          "the input of sub-orchestration": () => ctx.callSubOrchestrator(tell, value),
+          "the input of orchestration": () => ctx.startNew(tell, value),
+          "the data of event": () => ctx.sendEvent("x", "e", value),
+          "the input of continueAsNew": () => ctx.continueAsNew(value),
+          "the custom status": () => ctx.setCustomStatus(value),
+        };
+        for (const [what, call] of Object.entries(calls)) {
+          try {
+            call();
+          } catch (error) {
+            if (error instanceof Error && error.message.includes(what) && message.test(error.message))
+              refusedAt.push(what);
+          }
         }
-      }
-      return "went on";
-    });
-    const hub = await open([passes, tell, echo], { replayEveryTurn: false });
-    const start = await hub.client.startNew(passes);
-    await hub.idle();
-    expect(await start.result(NOW)).toBe("went on");
-    expect(refusedAt).toHaveLength(6);
-  });
+        return "went on";
+      });
+      const hub = await open([passes, tell, echo], { replayEveryTurn: false });
+      const start = await hub.client.startNew(passes);
+      await hub.idle();
+      expect(await start.result(NOW)).toBe("went on");
+      expect(refusedAt).toHaveLength(6);
+    },
+  );
 
   test("that an activity or an orchestrator must not return fail it, with the path", async () => {
     const badResult = activity("badResult", () => ({ when: new Date(0) }));
@@ -102,11 +115,11 @@ onEveryStore("values", (open) => {
     await hub.idle();
     expect((await first.waitForCompletion(NOW)).failure?.inner).toMatchObject({
       type: "InvalidValueError",
-      message: expect.stringContaining('the result of activity "badResult": when is a Date'),
+      message: textWith('the result of activity "badResult": when is a Date'),
     });
     expect((await second.waitForCompletion(NOW)).failure).toMatchObject({
       type: "InvalidValueError",
-      message: expect.stringContaining('the output of orchestration "badOutput": n[0] is NaN'),
+      message: textWith('the output of orchestration "badOutput": n[0] is NaN'),
     });
   });
 

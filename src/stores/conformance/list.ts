@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { ListCursor, ListFilter } from "../../core/store.js";
+import type { ListCursor, ListFilter, ListPage, ListQuery } from "../../core/store.js";
 import type { Check } from "./check.js";
-import { ENDED_STATES, LIVE_STATES, type TestHub } from "./test-hub.js";
+import { ENDED_STATES, LIVE_STATES, type TestHub, walk } from "./test-hub.js";
 
 /** Listing instances: filters, order and pages. */
 export function checkList(check: Check): void {
@@ -185,22 +185,9 @@ export function checkList(check: Check): void {
     for (let index = 0; index < 40; index++) {
       await hub.start(`order-${index}`, { tags: { rare: String(index % 10 === 7) } });
     }
-    const found: string[] = [];
-    let pages = 0;
-    for (let after: ListCursor | undefined; ; ) {
-      const page = await hub.store.list({
-        filter: { tags: { rare: "true" } },
-        limit: 3,
-        examine: 5,
-        ...(after === undefined ? {} : { after }),
-      });
-      pages++;
-      found.push(...page.records.map(({ instance }) => instance.instanceId));
-      if (page.next === undefined) break;
-      after = page.next;
-    }
-    assert.deepEqual(found, ["order-7", "order-17", "order-27", "order-37"]);
-    assert.ok(pages > 2);
+    const pages = await pagesOf(hub, { filter: { tags: { rare: "true" } }, limit: 3, examine: 5 });
+    assert.deepEqual(idsIn(pages), ["order-7", "order-17", "order-27", "order-37"]);
+    assert.ok(pages.length > 2);
   });
 
   check("the last page names no next one", async (hub) => {
@@ -224,19 +211,12 @@ export function checkList(check: Check): void {
   check("a walk meets every instance that lives through it, whatever is started meanwhile", async (hub) => {
     const ids = Array.from({ length: 20 }, (_, index) => `order-${index}`);
     for (const id of ids) await hub.start(id);
-    const found: string[] = [];
-    for (let after: ListCursor | undefined; ; ) {
-      const page = await hub.store.list({
-        filter: {},
-        limit: 4,
-        examine: 100,
-        ...(after === undefined ? {} : { after }),
-      });
-      found.push(...page.records.map(({ instance }) => instance.instanceId));
-      if (page.next === undefined) break;
-      after = page.next;
-      if (found.length < 20) await hub.start(`late-${found.length}`);
-    }
+    let read = 0;
+    const pages = await pagesOf(hub, { filter: {}, limit: 4, examine: 100 }, async () => {
+      read += 4;
+      if (read < 20) await hub.start(`late-${read}`);
+    });
+    const found = idsIn(pages);
     assert.deepEqual(found.slice(0, 20), ids);
     assert.ok(found.slice(20).every((id) => id.startsWith("late-")));
     assert.equal(new Set(found).size, found.length);
@@ -245,13 +225,27 @@ export function checkList(check: Check): void {
 
 /** The IDs that a filter finds, over all pages. */
 async function listed(hub: TestHub, filter: ListFilter, limit = 1_000): Promise<string[]> {
-  const found: string[] = [];
-  for (let after: ListCursor | undefined; ; ) {
-    const query = { filter, limit, examine: 1_000, ...(after === undefined ? {} : { after }) };
-    const { records, next } = await hub.store.list(query);
-    assert.ok(records.length <= limit);
-    found.push(...records.map(({ instance }) => instance.instanceId));
-    if (next === undefined) return found;
-    after = next;
-  }
+  return idsIn(await pagesOf(hub, { filter, limit, examine: 1_000 }));
+}
+
+async function pagesOf(
+  hub: TestHub,
+  query: Omit<ListQuery, "after">,
+  between = async (): Promise<void> => {},
+): Promise<ListPage[]> {
+  const first: { readonly after?: ListCursor } = {};
+  return walk(
+    first,
+    async (from) => {
+      const page = await hub.store.list({ ...query, ...from });
+      assert.ok(page.records.length <= query.limit);
+      await between();
+      return page;
+    },
+    ({ next }) => next && { after: next },
+  );
+}
+
+function idsIn(pages: readonly ListPage[]): string[] {
+  return pages.flatMap(({ records }) => records.map(({ instance }) => instance.instanceId));
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { SHARD_COUNT, shardOf } from "../../core/shard.js";
 import type { Check } from "./check.js";
-import { eventsIn, present, requestTo } from "./test-hub.js";
+import { eventsIn, present, requestTo, walk } from "./test-hub.js";
 
 /** Messages: how they are accepted, read and consumed. */
 export function checkMessages(check: Check): void {
@@ -60,19 +60,16 @@ export function checkMessages(check: Check): void {
     await hub.run("order-1");
     for (let index = 0; index < 7; index++) await hub.raise("order-1", `event ${index}`);
     const all = await hub.messages();
-    const read: number[] = [];
-    for (let after = 0; ; ) {
-      const page = await hub.store.poll({ shards: "all", after, limit: 3 });
-      if (page.length === 0) break;
-      assert.ok(page.length <= 3);
-      read.push(...page.map(({ n }) => n));
-      after = present(page.at(-1)).n;
-    }
-    assert.deepEqual(
-      read,
-      all.map(({ n }) => n),
+    const pages = await walk(
+      0,
+      (after) => hub.store.poll({ shards: "all", after, limit: 3 }),
+      (page) => page.at(-1)?.n,
     );
-    assert.equal(read.length, 7);
+    assert.deepEqual(pages.flat(), all);
+    assert.deepEqual(
+      pages.map(({ length }) => length),
+      [3, 3, 1, 0],
+    );
   });
 
   check("a poll reads only the shards that it asks for", async (hub) => {

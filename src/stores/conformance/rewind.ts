@@ -82,6 +82,14 @@ export function checkRewind(check: Check): void {
     });
   }
 
+  check("a rewound instance is not suspended, although it was when it failed", async (hub) => {
+    await hub.bring("order-1", "Suspended");
+    await hub.end("order-1", { status: "Failed" });
+    await hub.command(hub.rewindCommand(await hub.instance("order-1")));
+    const { status, suspended } = await hub.instance("order-1");
+    assert.deepEqual({ status, suspended }, { status: "Pending", suspended: false });
+  });
+
   check("a rewind made from an execution that is no longer the current one is refused", async (hub) => {
     const first = await hub.bring("order-1", "Failed");
     const late = hub.rewindCommand(first);

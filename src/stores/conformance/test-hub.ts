@@ -376,6 +376,25 @@ export async function everything(store: Store) {
   };
 }
 
+/** More pages than any case can fill. */
+const MAX_PAGES = 1_000;
+
+/** Reads page after page, each from where `next` says; none of its answers ends the walk. */
+export async function walk<Page, From>(
+  first: From,
+  read: (from: From) => Promise<Page>,
+  next: (page: Page) => From | undefined,
+): Promise<Page[]> {
+  const pages: Page[] = [];
+  for (let from: From | undefined = first; from !== undefined; ) {
+    assert.ok(pages.length < MAX_PAGES, "the pages never end");
+    const page = await read(from);
+    pages.push(page);
+    from = next(page);
+  }
+  return pages;
+}
+
 /** A value that must be there. */
 export function present<T>(value: T | undefined): T {
   assert.ok(value !== undefined, "expected a value");

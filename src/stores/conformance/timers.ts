@@ -34,9 +34,8 @@ export function checkTimers(check: Check): void {
     const tasks = Array.from({ length: 10 }, (_, task) => task);
     await hub.turn("order-1", { timersSet: tasks.map((task) => ({ task, dueMs: 100 - task })) });
     const fired: number[] = [];
-    for (;;) {
+    for (let page = 0; page < 3; page++) {
       const { timers } = await hub.store.due({ shards: "all", untilMs: 99, limit: 4 });
-      if (timers.length === 0) break;
       assert.ok(timers.length <= 4);
       fired.push(...timers.map(({ task }) => task));
       await hub.turn("order-1", { timersCleared: timers.map(({ task }) => task) });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { SHARD_COUNT, shardOf } from "../../core/shard.js";
 import type { Check } from "./check.js";
-import { present } from "./test-hub.js";
+import { walk } from "./test-hub.js";
 
 const parked = { code: "ForeignAwait", message: "awaits a fetch", sinceMs: 5 };
 
@@ -51,17 +51,18 @@ export function checkWorkLeft(check: Check): void {
       await hub.turn(`order-${index}`, { activities: 1 });
       iids.push(iid);
     }
-    const read: number[] = [];
-    for (let afterIid = 0; ; ) {
-      const page = await hub.store.unfinished({ shards: "all", afterIid, limit: 3 });
-      if (page.length === 0) break;
-      assert.ok(page.length <= 3);
-      read.push(...page);
-      afterIid = present(page.at(-1));
-    }
+    const pages = await walk(
+      0,
+      (afterIid) => hub.store.unfinished({ shards: "all", afterIid, limit: 3 }),
+      (page) => page.at(-1),
+    );
     assert.deepEqual(
-      read,
+      pages.flat(),
       iids.toSorted((a, b) => a - b),
+    );
+    assert.deepEqual(
+      pages.map(({ length }) => length),
+      [3, 3, 1, 0],
     );
   });
 

@@ -13,12 +13,15 @@ const LIVE = statusBits(["Pending", "Running", "Suspended"]);
  */
 export function listInstances(connection: Connection, hub: number, query: ListQuery): ListPage {
   return connection.snapshot(() => {
-    const walk = walkOf(hub, query);
+    const prefix = rarePrefix(connection, hub, query);
+    const walk = walkOf(hub, query, prefix);
     const end = placeAt(connection, walk, query.examine);
     const records = readRecords(connection, walk, end, query);
     const last = records.at(-1)?.instance;
     const next = records.length === query.limit && last !== undefined ? placeOf(last) : end;
-    return next === undefined || !isMore(connection, hub, query, next) ? { records } : { records, next };
+    if (next === undefined) return { records };
+    const rest = walkOf(hub, { ...query, after: next }, prefix);
+    return placeAt(connection, rest, 1) === undefined ? { records } : { records, next };
   });
 }
 
@@ -28,10 +31,18 @@ interface Part {
   readonly values: readonly SqlValue[];
 }
 
-/** The rows to examine: those of inst_live_created where only live ones can match, else those of inst_created. */
-function walkOf(hub: number, { filter, after }: Pick<ListQuery, "filter" | "after">): Part {
+/**
+ * The rows to examine, in order of creation: those with a rare prefix, else those of inst_live_created
+ * where only live ones can match, else those of inst_created.
+ */
+function walkOf(hub: number, { filter, after }: Pick<ListQuery, "filter" | "after">, prefix?: Part): Part {
   const values: SqlValue[] = [hub];
-  let sql = "i.hub = ?";
+  // The plus keeps the indexes by creation out: the few rows of the prefix are found by their IDs, and sorted.
+  let sql = prefix === undefined ? "i.hub = ?" : "+i.hub = ?";
+  if (prefix !== undefined) {
+    sql += ` and i.iid in (${prefix.sql})`;
+    values.push(...prefix.values);
+  }
   if (onlyLive(filter)) sql += " and i.status < 2";
   if (filter.createdFromMs !== undefined) {
     sql += " and i.created >= ?";
@@ -48,6 +59,31 @@ function walkOf(hub: number, { filter, after }: Pick<ListQuery, "filter" | "afte
   return { sql, values };
 }
 
+/** The rows whose ID starts so, when they are no more than may be examined: then no page need be short. */
+function rarePrefix(connection: Connection, hub: number, { filter, examine }: ListQuery): Part | undefined {
+  const { instanceIdPrefix: prefix } = filter;
+  const end = prefix === undefined ? undefined : prefixEnd(prefix);
+  if (prefix === undefined || end === undefined) return undefined;
+  const rows = {
+    sql: "select iid from inst where hub = ? and id >= ? and id < ?",
+    values: [hub, prefix, end],
+  };
+  const tooMany = connection.sql(`${rows.sql} limit 1 offset ?`).get(...rows.values, examine);
+  return tooMany === undefined ? rows : undefined;
+}
+
+/** The first text behind all that start so, in the order of code points, which is that of UTF-8 bytes. */
+export function prefixEnd(prefix: string): string | undefined {
+  const characters = Array.from(prefix);
+  for (;;) {
+    const last = characters.pop()?.codePointAt(0);
+    if (last === undefined) return undefined;
+    if (last === 0x10ffff) continue;
+    // The surrogates between the two are no characters.
+    return characters.join("") + String.fromCodePoint(last === 0xd7ff ? 0xe000 : last + 1);
+  }
+}
+
 function onlyLive({ runtimeStatus }: ListFilter): boolean {
   return runtimeStatus !== undefined && (statusBits(runtimeStatus) & ~LIVE) === 0;
 }
@@ -59,10 +95,6 @@ function placeAt(connection: Connection, { sql, values }: Part, nth: number): Li
       .get(...values, nth - 1),
   );
   return row && { createdAtMs: row.integer(), iid: row.integer() };
-}
-
-function isMore(connection: Connection, hub: number, query: ListQuery, after: ListCursor): boolean {
-  return placeAt(connection, walkOf(hub, { ...query, after }), 1) !== undefined;
 }
 
 function readRecords(

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { StoreHeldError } from "../../core/errors.js";
+import type { Tags } from "../../core/instance.js";
 import { startPolicy } from "../../core/start-policy.js";
 import type { ChangeHint, Store, WorkerInfo } from "../../core/store.js";
 import { openSqliteStore } from "./store.js";
@@ -136,6 +137,22 @@ test("a turn that blocks the main thread is a strike until it ends, and is named
   expect(errors.trim().split("\n")).toHaveLength(1);
 });
 
+test("what cannot be sent to the thread fails alone", async () => {
+  const store = await open(await temporaryFile());
+  const tags = {};
+  Reflect.set(tags, "priority", () => "high");
+  const settled = await Promise.allSettled([
+    start(store, "order-1"),
+    start(store, "order-2", tags),
+    start(store, "order-3"),
+  ]);
+  expect(settled).toMatchObject([
+    { value: "started" },
+    { reason: { code: "EngineFault" } },
+    { value: "started" },
+  ]);
+});
+
 test("close waits for what was asked before it", async () => {
   const file = await temporaryFile();
   const store = await openSqliteStore({ file });
@@ -167,14 +184,14 @@ async function open(file: string, taskHub = "default"): Promise<Store> {
   return store;
 }
 
-async function start(store: Store, instanceId: string): Promise<string | undefined> {
+async function start(store: Store, instanceId: string, tags: Tags = {}): Promise<string | undefined> {
   const [answer] = await store.execute([
     {
       kind: "start",
       instanceId,
       atMs: Date.now(),
       name: "Order",
-      tags: {},
+      tags,
       executionId: instanceId.padStart(32, "0"),
       policy: startPolicy(),
     },

@@ -6,6 +6,7 @@ import type { Operation, OperationResult } from "./batch.js";
 import type { DatabaseOptions } from "./database.js";
 import type { Fault } from "./fault.js";
 import type { CallName } from "./host.js";
+import type { Building } from "./rows.js";
 import type { Notice } from "./transaction.js";
 import type { Turn } from "./turns.js";
 
@@ -118,7 +119,7 @@ export function decodeOperations(items: readonly WireItem[]): Operation[] {
     const chunk = reader.optionalText();
     const consumed = reader.numbers();
     const status = reader.optionalStatus();
-    operations.push({
+    const turn: Building<Turn> = {
       iid,
       generation,
       sequence,
@@ -130,10 +131,12 @@ export function decodeOperations(items: readonly WireItem[]): Operation[] {
       timersSet: NONE,
       timersCleared: NONE,
       requests: NONE,
-      ...(chunk === undefined ? undefined : { chunk }),
-      ...(status === undefined ? undefined : { status }),
-      ...reader.rare(),
-    });
+    };
+    if (chunk !== undefined) turn.chunk = chunk;
+    if (status !== undefined) turn.status = status;
+    const rare = reader.rare();
+    if (rare !== undefined) Object.assign(turn, rare);
+    operations.push(turn);
   }
   return operations;
 }
@@ -155,18 +158,17 @@ function hasRare(turn: Turn): boolean {
 }
 
 function rareOf(turn: Turn): Rare {
-  const { mail, customStatus, timersSet, timersCleared, requests, parked, raiseToken, end, next } = turn;
-  return {
-    ...(mail === undefined ? undefined : { mail }),
-    ...(customStatus === undefined ? undefined : { customStatus }),
-    ...(timersSet.length === 0 ? undefined : { timersSet }),
-    ...(timersCleared.length === 0 ? undefined : { timersCleared }),
-    ...(requests.length === 0 ? undefined : { requests }),
-    ...(parked === undefined ? undefined : { parked }),
-    ...(raiseToken === undefined ? undefined : { raiseToken }),
-    ...(end === undefined ? undefined : { end }),
-    ...(next === undefined ? undefined : { next }),
-  };
+  const rare: Building<Rare> = {};
+  if (turn.mail !== undefined) rare.mail = turn.mail;
+  if (turn.customStatus !== undefined) rare.customStatus = turn.customStatus;
+  if (turn.timersSet.length > 0) rare.timersSet = turn.timersSet;
+  if (turn.timersCleared.length > 0) rare.timersCleared = turn.timersCleared;
+  if (turn.requests.length > 0) rare.requests = turn.requests;
+  if (turn.parked !== undefined) rare.parked = turn.parked;
+  if (turn.raiseToken !== undefined) rare.raiseToken = turn.raiseToken;
+  if (turn.end !== undefined) rare.end = turn.end;
+  if (turn.next !== undefined) rare.next = turn.next;
+  return rare;
 }
 
 /** Reads items one after the other, each as what must stand there. */
