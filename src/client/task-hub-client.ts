@@ -1,3 +1,11 @@
+import {
+  parseLabel,
+  parseName,
+  parseReason,
+  parseStatuses,
+  parseTags,
+  parseTime,
+} from "../core/arguments.js";
 import type { Command, CommandAnswer, StartAccepted, StartCommand } from "../core/command.js";
 import type { InputOption, OrchestrationDefinition } from "../core/definition.js";
 import type { Env, Logger } from "../core/env.js";
@@ -167,7 +175,7 @@ export class TaskHubClient {
     orchestrator: OrchestrationDefinition | string,
     options: StartNewOptions & { readonly input?: unknown } = {},
   ): Promise<OrchestrationHandle> {
-    const name = parseName(typeof orchestrator === "string" ? orchestrator : orchestrator.name);
+    const name = parseName("name", typeof orchestrator === "string" ? orchestrator : orchestrator.name);
     const command = this.#startCommand(name, options);
     if (options.allowUnregistered !== true)
       await this.#checkRegistered(name, typeof orchestrator !== "string");
@@ -225,7 +233,7 @@ export class TaskHubClient {
     await this.#signal(`raise event "${eventName}" for`, {
       kind: "raise",
       ...this.#address(instanceId),
-      name: parseEventName(eventName),
+      name: parseName("eventName", eventName),
       ...(input === undefined ? {} : { input }),
     });
   }
@@ -236,7 +244,11 @@ export class TaskHubClient {
    * @throws InstanceNotFoundError, InstanceEndedError
    */
   async suspend(instanceId: string, reason?: string): Promise<void> {
-    await this.#signal("suspend", { kind: "suspend", ...this.#address(instanceId), ...reasonOption(reason) });
+    await this.#signal("suspend", {
+      kind: "suspend",
+      ...this.#address(instanceId),
+      ...reasonOption(parseReason(reason)),
+    });
   }
 
   /**
@@ -245,7 +257,11 @@ export class TaskHubClient {
    * @throws InstanceNotFoundError, InstanceEndedError
    */
   async resume(instanceId: string, reason?: string): Promise<void> {
-    await this.#signal("resume", { kind: "resume", ...this.#address(instanceId), ...reasonOption(reason) });
+    await this.#signal("resume", {
+      kind: "resume",
+      ...this.#address(instanceId),
+      ...reasonOption(parseReason(reason)),
+    });
   }
 
   /**
@@ -259,11 +275,11 @@ export class TaskHubClient {
     reason?: string,
     options: { readonly recursive?: boolean } = {},
   ): Promise<void> {
-    const output = encodeValue(this.#codec, reason, "the reason");
+    const output = encodeValue(this.#codec, parseReason(reason), "the reason");
     await this.#signal("terminate", {
       kind: "terminate",
       ...this.#address(instanceId),
-      ...reasonOption(reason),
+      ...reasonOption(parseReason(reason)),
       ...(output === undefined ? {} : { output }),
       recurse: options.recursive ?? false,
     });
@@ -284,7 +300,7 @@ export class TaskHubClient {
     const command = rewindCommand(stored, {
       atMs: this.#env.now(),
       executionId: this.#env.id(),
-      ...reasonOption(reason),
+      ...reasonOption(parseReason(reason)),
     });
     await this.#signal("rewind", command);
   }
@@ -429,9 +445,9 @@ export class TaskHubClient {
       executionId: this.#env.id(),
       policy: startPolicy(options.ifLive, options.ifEnded),
       ...(input === undefined ? {} : { input }),
-      ...(options.version === undefined ? {} : { version: options.version }),
+      ...(options.version === undefined ? {} : { version: parseLabel("version", options.version) }),
       ...(options.startAt === undefined ? {} : { startAtMs: parseTime("startAt", options.startAt) }),
-      ...(options.requestId === undefined ? {} : { requestId: parseRequestId(options.requestId) }),
+      ...(options.requestId === undefined ? {} : { requestId: parseLabel("requestId", options.requestId) }),
     };
   }
 
@@ -647,7 +663,9 @@ function reasonOption(reason: string | undefined): { readonly reason?: string } 
 
 function listFilter(options: ListOptions): ListFilter {
   return {
-    ...(options.runtimeStatus === undefined ? {} : { runtimeStatus: options.runtimeStatus }),
+    ...(options.runtimeStatus === undefined
+      ? {}
+      : { runtimeStatus: parseStatuses("runtimeStatus", options.runtimeStatus) }),
     ...(options.name === undefined ? {} : { name: options.name }),
     ...timeFilter("createdFromMs", "createdTimeFrom", options.createdTimeFrom),
     ...timeFilter("createdToMs", "createdTimeTo", options.createdTimeTo),
@@ -668,46 +686,9 @@ function timeFilter<K extends keyof ListFilter>(
   return filter;
 }
 
-function parseTime(parameter: string, time: Date): number {
-  const ms = time.getTime();
-  if (!Number.isFinite(ms)) throw new InvalidArgumentError(parameter, "is not a valid date");
-  return ms;
-}
-
 function parseTop(top: number | undefined): number {
   if (top === undefined) return 100;
   if (!Number.isInteger(top) || top < 1 || top > 1000)
     throw new InvalidArgumentError("top", "must be 1 to 1000");
   return top;
-}
-
-const MAX_NAME_LENGTH = 200;
-
-function parseName(name: string): string {
-  if (typeof name !== "string" || name.length === 0 || name.length > MAX_NAME_LENGTH) {
-    throw new InvalidArgumentError("name", `an orchestrator's name has 1 to ${MAX_NAME_LENGTH} characters`);
-  }
-  return name;
-}
-
-function parseEventName(name: string): string {
-  if (typeof name !== "string" || name.length === 0 || name.length > MAX_NAME_LENGTH) {
-    throw new InvalidArgumentError("eventName", `an event's name has 1 to ${MAX_NAME_LENGTH} characters`);
-  }
-  return name;
-}
-
-function parseRequestId(requestId: string): string {
-  if (typeof requestId !== "string" || requestId.length === 0 || requestId.length > 256) {
-    throw new InvalidArgumentError("requestId", "has 1 to 256 characters");
-  }
-  return requestId;
-}
-
-function parseTags(tags: Tags | undefined): Tags {
-  if (tags === undefined) return {};
-  for (const [key, value] of Object.entries(tags)) {
-    if (typeof value !== "string") throw new InvalidArgumentError(`tags.${key}`, "a tag's value is a string");
-  }
-  return { ...tags };
 }

@@ -18,12 +18,15 @@ const holder = {
 describe("describeFailure", () => {
   test("describes whatever is thrown, as data that can be stored", () => {
     fc.assert(
-      fc.property(fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true }), (thrown) => {
-        const failure = describeFailure(thrown);
-        expect(isFailure(failure)).toBe(true);
-        expect(failure.type).not.toBe("");
-        expect(JSON.parse(JSON.stringify(failure))).toEqual(failure);
-      }),
+      fc.property(
+        fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true }),
+        (thrown) => {
+          const failure = describeFailure(thrown);
+          expect(isFailure(failure)).toBe(true);
+          expect(failure.type).not.toBe("");
+          expect(JSON.parse(JSON.stringify(failure))).toEqual(failure);
+        },
+      ),
     );
   });
 
@@ -37,7 +40,11 @@ describe("describeFailure", () => {
     let error = new Error("root");
     for (let depth = 0; depth < 1000; depth++) error = new Error(String(depth), { cause: error });
     let failures = 0;
-    for (let at: ReturnType<typeof describeFailure> | undefined = describeFailure(error); at !== undefined; at = at.inner)
+    for (
+      let at: ReturnType<typeof describeFailure> | undefined = describeFailure(error);
+      at !== undefined;
+      at = at.inner
+    )
       failures += 1;
     expect(failures).toBe(9);
   });
@@ -50,11 +57,14 @@ describe("describeFailure", () => {
 });
 
 describe("a revived error", () => {
-  test.each([Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError])("is a %o again", (Class) => {
-    const error = reviveError(describeFailure(new Class("why")));
-    expect(error).toBeInstanceOf(Class);
-    expect(error.message).toBe("why");
-  });
+  test.each([Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError])(
+    "is a %o again",
+    (Class) => {
+      const error = reviveError(describeFailure(new Class("why")));
+      expect(error).toBeInstanceOf(Class);
+      expect(error.message).toBe("why");
+    },
+  );
 
   test("is an InstanceHeldError with its holder", () => {
     const error = reviveError(describeFailure(new InstanceHeldError(holder)));
@@ -66,7 +76,11 @@ describe("a revived error", () => {
     const failure = describeFailure(new RangeError("inside"));
     const error = reviveError(describeFailure(new TaskFailedError("work", 3, failure)));
     expect(error).toBeInstanceOf(TaskFailedError);
-    expect(error).toMatchObject({ taskId: 3, failure, message: "'work' (task 3) failed: RangeError: inside" });
+    expect(error).toMatchObject({
+      taskId: 3,
+      failure,
+      message: "'work' (task 3) failed: RangeError: inside",
+    });
   });
 
   test.each(["constructor", "__proto__", "toString", "hasOwnProperty"])("of type %s is no trap", (type) => {

@@ -17,7 +17,9 @@ const failure: fc.Arbitrary<Failure> = fc.letrec<{ failure: Failure }>((tie) => 
       type: text,
       message: text,
       stack: text,
-      inner: fc.option(tie("failure"), { nil: undefined, depthSize: "small" }).filter((inner) => inner !== undefined),
+      inner: fc
+        .option(tie("failure"), { nil: undefined, depthSize: "small" })
+        .filter((inner) => inner !== undefined),
       nonRetriable: fc.boolean(),
       task: id,
     },
@@ -29,7 +31,10 @@ const failure: fc.Arbitrary<Failure> = fc.letrec<{ failure: Failure }>((tie) => 
 const event: fc.Arbitrary<HistoryEvent> = fc.oneof(
   fc.record({ type: fc.constant("OrchestratorStarted"), atMs }),
   fc.record({ type: fc.constant("ExecutionStarted"), atMs }),
-  fc.record({ type: fc.constant("TaskCompleted"), atMs, taskScheduledId: id, result: text }, { requiredKeys: ["type", "atMs", "taskScheduledId"] }),
+  fc.record(
+    { type: fc.constant("TaskCompleted"), atMs, taskScheduledId: id, result: text },
+    { requiredKeys: ["type", "atMs", "taskScheduledId"] },
+  ),
   fc.record({ type: fc.constant("TaskFailed"), atMs, taskScheduledId: id, failure }),
   fc.record(
     { type: fc.constant("SubOrchestrationInstanceCompleted"), atMs, taskScheduledId: id, result: text },
@@ -37,15 +42,30 @@ const event: fc.Arbitrary<HistoryEvent> = fc.oneof(
   ),
   fc.record({ type: fc.constant("SubOrchestrationInstanceFailed"), atMs, taskScheduledId: id, failure }),
   fc.record({ type: fc.constant("TimerFired"), atMs, timerId: id, fireAtMs: atMs }),
-  fc.record({ type: fc.constant("EventRaised"), atMs, name: text, input: text }, { requiredKeys: ["type", "atMs", "name"] }),
-  fc.record({ type: fc.constant("ExecutionSuspended"), atMs, reason: text }, { requiredKeys: ["type", "atMs"] }),
-  fc.record({ type: fc.constant("ExecutionResumed"), atMs, reason: text }, { requiredKeys: ["type", "atMs"] }),
+  fc.record(
+    { type: fc.constant("EventRaised"), atMs, name: text, input: text },
+    { requiredKeys: ["type", "atMs", "name"] },
+  ),
+  fc.record(
+    { type: fc.constant("ExecutionSuspended"), atMs, reason: text },
+    { requiredKeys: ["type", "atMs"] },
+  ),
+  fc.record(
+    { type: fc.constant("ExecutionResumed"), atMs, reason: text },
+    { requiredKeys: ["type", "atMs"] },
+  ),
   fc.record(
     { type: fc.constant("ExecutionTerminated"), atMs, reason: text, recurse: fc.boolean() },
     { requiredKeys: ["type", "atMs", "recurse"] },
   ),
-  fc.record({ type: fc.constant("ExecutionRewound"), atMs, reason: text }, { requiredKeys: ["type", "atMs"] }),
-  fc.record({ type: fc.constant("TaskScheduled"), atMs, id, name: text, input: text }, { requiredKeys: ["type", "atMs", "id", "name"] }),
+  fc.record(
+    { type: fc.constant("ExecutionRewound"), atMs, reason: text },
+    { requiredKeys: ["type", "atMs"] },
+  ),
+  fc.record(
+    { type: fc.constant("TaskScheduled"), atMs, id, name: text, input: text },
+    { requiredKeys: ["type", "atMs", "id", "name"] },
+  ),
   fc.record(
     {
       type: fc.constant("SubOrchestrationInstanceCreated"),
@@ -81,10 +101,23 @@ describe("a history chunk", () => {
     expect(() => decodeChunk("[7,[0,0]]")).toThrow(`has format 7; this program reads format ${CHUNK_FORMAT}`);
   });
 
-  test.each(["", "{", "null", "7", '"text"', "[]", "[null]", "{}", "[1,7]", "[1,[]]", '[1,["a",0]]', "[1,[99,0]]", "[1,[2,0]]", "[1,[4,0,1,{}]]", "[1,[8,0,1,null]]"])(
-    "that is damaged is refused by name: %s",
-    (chunk) => {
-      expect(() => decodeChunk(chunk)).toThrow(HistoryUnreadableError);
-    },
-  );
+  test.each([
+    "",
+    "{",
+    "null",
+    "7",
+    '"text"',
+    "[]",
+    "[null]",
+    "{}",
+    "[1,7]",
+    "[1,[]]",
+    '[1,["a",0]]',
+    "[1,[99,0]]",
+    "[1,[2,0]]",
+    "[1,[4,0,1,{}]]",
+    "[1,[8,0,1,null]]",
+  ])("that is damaged is refused by name: %s", (chunk) => {
+    expect(() => decodeChunk(chunk)).toThrow(HistoryUnreadableError);
+  });
 });

@@ -1,4 +1,5 @@
 import { InvalidInstanceIdError } from "./errors.js";
+import { hasControlCharacter, isWellFormed } from "./text.js";
 
 /** The longest instance ID, in JavaScript string length. Durable Functions' limit. */
 export const MAX_INSTANCE_ID_LENGTH = 256;
@@ -21,16 +22,9 @@ function brokenRule(id: string): string | undefined {
   if (id.length === 0) return "it is empty";
   if (id.length > MAX_INSTANCE_ID_LENGTH) return `it is longer than ${MAX_INSTANCE_ID_LENGTH} characters`;
   if (!isWellFormed(id)) return "it is not well-formed Unicode";
-  // biome-ignore format: one class, one line
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  if (/[\u0000-\u001f\u007f-\u009f]/.test(id)) return "it contains a control character";
+  if (hasControlCharacter(id)) return "it contains a control character";
   if (/[/\\#?]/.test(id)) return "it contains one of / \\ # ?";
   if (id === "." || id === "..") return 'it is "." or ".."';
   if (id.startsWith("@")) return 'it starts with "@", which is reserved';
   return undefined;
-}
-
-/** `String.prototype.isWellFormed`, which the ES2023 library does not declare. */
-function isWellFormed(text: string): boolean {
-  return !/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text);
 }

@@ -6,7 +6,7 @@ import { decodeValue, encodeValue, jsonCodec } from "./payload.js";
 describe("encodeValue", () => {
   test("gives back every JSON value as it was", () => {
     fc.assert(
-      fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
+      fc.property(fc.jsonValue({ stringUnit: "binary" }), (value) => {
         expect(decodeValue(jsonCodec, encodeValue(jsonCodec, value, "it"))).toEqual(normalised(value));
       }),
     );
@@ -15,25 +15,24 @@ describe("encodeValue", () => {
   test("either gives a value back equal or refuses it at the call", () => {
     fc.assert(
       fc.property(
-        fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withSparseArray: true }),
+        fc.anything({
+          withBigInt: true,
+          withDate: true,
+          withMap: true,
+          withSet: true,
+          withSparseArray: true,
+        }),
         (value) => {
-          let payload: string | undefined;
-          try {
-            payload = encodeValue(jsonCodec, value, "it");
-          } catch (error) {
-            expect(error).toBeInstanceOf(InvalidValueError);
-            return;
-          }
-          expect(decodeValue(jsonCodec, payload)).toEqual(normalised(value));
+          expect([REFUSED, normalised(value)]).toContainEqual(roundTrip(value));
         },
       ),
     );
   });
 
   test("names the place of what it refuses", () => {
-    expect(() => encodeValue(jsonCodec, { a: [{ "b c": new Date(0) }] }, "the input of activity \"x\"")).toThrow(
-      'Cannot send the input of activity "x": a[0].b c is a Date. Hint: send date.toISOString().',
-    );
+    expect(() =>
+      encodeValue(jsonCodec, { a: [{ "b c": new Date(0) }] }, 'the input of activity "x"'),
+    ).toThrow('Cannot send the input of activity "x": a[0].b c is a Date. Hint: send date.toISOString().');
   });
 
   test("takes no time that grows with the square of a long list", () => {
@@ -41,6 +40,17 @@ describe("encodeValue", () => {
     expect(encodeValue(jsonCodec, list, "it")?.length).toBeGreaterThan(200_000);
   });
 });
+
+const REFUSED = Symbol("refused");
+
+function roundTrip(value: unknown): unknown {
+  try {
+    return decodeValue(jsonCodec, encodeValue(jsonCodec, value, "it"));
+  } catch (error) {
+    if (error instanceof InvalidValueError) return REFUSED;
+    throw error;
+  }
+}
 
 /** What JSON itself does to a value that it keeps: no undefined members, no negative zero, own members only. */
 function normalised(value: unknown): unknown {

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from "./errors.js";
 import { ENDED_STATUSES, type EndedStatus, type Instance, isLive } from "./instance.js";
 
 /** What a start does when its ID is held (Pending, Running, Suspended). */
@@ -18,10 +19,24 @@ export interface StartPolicy {
 export const IF_LIVE_ANSWERS: readonly IfLive[] = ["reject", "attach", "terminate"];
 export const IF_ENDED_ANSWERS: readonly IfEndedAnswer[] = ["start", "return", "reject"];
 
-/** Fills in the defaults: refuse while live, start anew once ended (Durable Functions 2.x and later). */
+/**
+ * Fills in the defaults: refuse while live, start anew once ended (Durable Functions 2.x and later).
+ *
+ * @throws InvalidArgumentError for an answer or a status that does not exist.
+ */
 export function startPolicy(ifLive: IfLive = "reject", ifEnded: IfEnded = "start"): StartPolicy {
-  const answer = (status: EndedStatus): IfEndedAnswer =>
-    typeof ifEnded === "string" ? ifEnded : (ifEnded[status] ?? "start");
+  if (!IF_LIVE_ANSWERS.includes(ifLive)) {
+    throw new InvalidArgumentError("ifLive", `must be one of ${IF_LIVE_ANSWERS.join(", ")}`);
+  }
+  if (typeof ifEnded === "object") checkStatuses(ifEnded);
+  const answer = (status: EndedStatus): IfEndedAnswer => {
+    const given = typeof ifEnded === "object" ? (ifEnded[status] ?? "start") : ifEnded;
+    if (IF_ENDED_ANSWERS.includes(given)) return given;
+    throw new InvalidArgumentError(
+      "ifEnded",
+      `must be one of ${IF_ENDED_ANSWERS.join(", ")}, or a map of statuses to them`,
+    );
+  };
   return {
     ifLive,
     ifEnded: {
@@ -31,6 +46,13 @@ export function startPolicy(ifLive: IfLive = "reject", ifEnded: IfEnded = "start
       Canceled: answer("Canceled"),
     },
   };
+}
+
+function checkStatuses(answers: object): void {
+  for (const status of Object.keys(answers)) {
+    if (ENDED_STATUSES.some((known) => known === status)) continue;
+    throw new InvalidArgumentError("ifEnded", `"${status}" is not one of ${ENDED_STATUSES.join(", ")}`);
+  }
 }
 
 export type StartDecision =

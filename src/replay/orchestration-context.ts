@@ -1,3 +1,4 @@
+import { parseLabel, parseName, parseTags, parseTime } from "../core/arguments.js";
 import { type ActivityDefinition, DEFINITION, type OrchestrationDefinition } from "../core/definition.js";
 import type { Logger } from "../core/env.js";
 import { InvalidArgumentError, LimitExceededError } from "../core/errors.js";
@@ -154,7 +155,8 @@ export class OrchestrationContext {
   ): Task<unknown> {
     const name = nameOf(orchestrator, "orchestration");
     const payload = encodeValue(this.#codec, input, `the input of sub-orchestration "${name}"`);
-    const { instanceId, retry, version, tags } = options;
+    const { instanceId, retry } = options;
+    const { version, tags } = labelsOf(options);
     if (instanceId !== undefined) parseChildId(instanceId, this.instanceId);
     const policy = startPolicy(options.ifLive, options.ifEnded);
     return this.#retried(retry, () =>
@@ -174,16 +176,17 @@ export class OrchestrationContext {
   ): string {
     const name = nameOf(orchestrator, "orchestration");
     const payload = encodeValue(this.#codec, input, `the input of orchestration "${name}"`);
-    const { instanceId, version, tags, startAt } = options;
+    const { instanceId, startAt } = options;
+    const { version, tags } = labelsOf(options);
     if (instanceId !== undefined) parseChildId(instanceId, this.instanceId);
     const policy = startPolicy(options.ifLive, options.ifEnded);
-    const startAtMs = startAt === undefined ? undefined : timeOf("startAt", startAt);
+    const startAtMs = startAt === undefined ? undefined : parseTime("startAt", startAt);
     return this.#run.startDetached({ name, input: payload, instanceId, policy, version, tags, startAtMs });
   }
 
   /** A durable timer. A time that has passed fires at once. It can be cancelled. */
   createTimer(at: Date): CancelableTask<void> {
-    return this.#run.createTimer(timeOf("at", at));
+    return this.#run.createTimer(parseTime("at", at));
   }
 
   /** A durable timer this many milliseconds from now, by the orchestration's clock. */
@@ -199,13 +202,13 @@ export class OrchestrationContext {
    */
   waitForExternalEvent<T = unknown>(name: string): CancelableTask<T>;
   waitForExternalEvent(name: string): CancelableTask<unknown> {
-    return this.#run.waitForEvent(name);
+    return this.#run.waitForEvent(parseName("name", name));
   }
 
   /** Sends an event to another instance; dropped where there is none, or where it has ended. */
   sendEvent(instanceId: string, name: string, data?: unknown): void {
     const payload = encodeValue(this.#codec, data, `the data of event "${name}"`);
-    this.#run.sendEvent(parseInstanceId(instanceId), name, payload);
+    this.#run.sendEvent(parseInstanceId(instanceId), parseName("name", name), payload);
   }
 
   /** Promise.all over tasks. */
@@ -271,19 +274,20 @@ function nameOf(
   definition: OrchestrationDefinition | ActivityDefinition | string,
   kind: "orchestration" | "activity",
 ): string {
-  if (typeof definition === "string") return definition;
+  if (typeof definition === "string") return parseName("name", definition);
   if (definition?.[DEFINITION] === kind) return definition.name;
   throw new InvalidArgumentError("name", `is not the name of an ${kind}, nor what ${kind}() returned`);
+}
+
+function labelsOf(options: { readonly version?: string; readonly tags?: Tags }) {
+  return {
+    version: options.version === undefined ? undefined : parseLabel("version", options.version),
+    tags: options.tags === undefined ? undefined : parseTags(options.tags),
+  };
 }
 
 function parseChildId(instanceId: string, own: string): void {
   if (parseInstanceId(instanceId) === own) {
     throw new InvalidArgumentError("instanceId", "a sub-orchestration's ID must differ from its parent's");
   }
-}
-
-function timeOf(parameter: string, time: Date): number {
-  const ms = time.getTime();
-  if (!Number.isFinite(ms)) throw new InvalidArgumentError(parameter, "is not a valid date");
-  return ms;
 }

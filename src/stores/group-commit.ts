@@ -18,7 +18,7 @@ export class GroupCommit<Operation, Result> {
   #busy: Promise<void> | undefined;
   #closed = false;
 
-  /** @param run carries out a group; it may reject only where it has carried out nothing. */
+  /** @param run carries out a group; it rejects where it has carried out nothing, or can carry out nothing more. */
   constructor(run: (group: readonly Operation[]) => Promise<readonly (Result | Failure)[]>) {
     this.#run = run;
   }

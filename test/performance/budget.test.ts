@@ -9,14 +9,16 @@ const COMMITS_EACH = 0.2;
 test("five sequential activities cost at most twice the goal in CPU and in commits", () => {
   const child = fileURLToPath(new URL("hello5-child.mjs", import.meta.url));
   const printed = execFileSync(process.execPath, [child], { encoding: "utf8", timeout: 120_000 });
-  const figures: unknown = JSON.parse(printed);
-  expect(figures).toEqual({ cpuMsEach: expect.any(Number), commitsEach: expect.any(Number) });
-  const { cpuMsEach, commitsEach } = Object.assign(
-    { cpuMsEach: Number.NaN, commitsEach: Number.NaN },
-    figures,
-  );
+  const { cpuMsEach, commitsEach } = parseFigures(JSON.parse(printed));
   expect(cpuMsEach).toBeGreaterThan(0);
   expect(cpuMsEach).toBeLessThanOrEqual(2 * CPU_MS_EACH);
   expect(commitsEach).toBeGreaterThan(0);
   expect(commitsEach).toBeLessThanOrEqual(2 * COMMITS_EACH);
 }, 150_000);
+
+function parseFigures(figures: unknown): { cpuMsEach: number; commitsEach: number } {
+  if (typeof figures === "object" && figures !== null && "cpuMsEach" in figures && "commitsEach" in figures) {
+    return { cpuMsEach: Number(figures.cpuMsEach), commitsEach: Number(figures.commitsEach) };
+  }
+  throw new Error("the child printed no figures");
+}

@@ -169,7 +169,8 @@ export class Hub {
       suspended: false,
       activities: command.activities,
       updatedAtMs: atMs,
-      // A child that is rewound by itself keeps its link: nobody waits any more, but it is still that run's child.
+      // A child that is rewound by itself keeps its link: it is still that run's child. Should its parent
+      // still be at that generation, it is answered a second time, which replay ignores.
       ...(command.parent === undefined ? {} : { parent: command.parent }),
     };
     row.executions.push({

@@ -36,7 +36,7 @@ import { REFUSED } from "./turns.js";
 export interface SqliteStoreOptions {
   /** The hub's file; created, with its folders, where there is none. */
   readonly file: string;
-  /** Which hub in the file; `default` by default. One process at a time is the engine of a file, whatever the hub. */
+  /** Which hub in the file; `default` by default. One store at a time may join a file, whatever its hub. */
   readonly taskHub?: string;
   /** Runs SQLite in this thread: for simulations, which need every step at its place. */
   readonly inline?: boolean;

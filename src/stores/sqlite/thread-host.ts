@@ -19,6 +19,9 @@ export function openThread(options: DatabaseOptions, foundElsewhere: () => void)
       resourceLimits: { maxYoungGenerationSizeMb: 6 },
     });
     worker.once("error", reject);
+    worker.once("exit", () =>
+      reject(new StoreUnusableError("The store's thread ended before it had opened the file.")),
+    );
     worker.once("message", ([reply]: [Reply]) => {
       worker.off("error", reject);
       if (reply.kind === "opened") resolve(new ThreadHost(worker, reply.secret, foundElsewhere));
