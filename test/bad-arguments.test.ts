@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { orchestration, TaskHub } from "../src/index.js";
+import { InvalidArgumentError, orchestration, TaskHub } from "../src/index.js";
 
 // TypeScript stops most of these; callers from JavaScript, and casts, do not ask it.
 const waits = orchestration("waits", async (ctx) => {
@@ -32,10 +32,8 @@ describe("a start", () => {
     ["a version with a line break", { version: "1\n2" }, /^version: must not contain control characters/],
   ])("with %s is refused by name, and nothing is started", async (_what, options, message) => {
     const start = hub.client.startNew("waits", Object.assign({ instanceId: "bad" }, options));
-    await expect(start).rejects.toMatchObject({
-      code: "InvalidArgument",
-      message: expect.stringMatching(message),
-    });
+    await expect(start).rejects.toThrow(InvalidArgumentError);
+    await expect(start).rejects.toThrow(message);
     expect(await hub.client.getStatus("bad")).toBeUndefined();
   });
 

@@ -132,7 +132,7 @@ test("a turn that blocks the main thread is a strike until it ends, and is named
     errors += text;
   });
   expect(await ended).toBe(0);
-  expect(lines).toEqual(['[{"iid":1,"generation":1,"count":1}]', "[]"]);
+  expect(lines).toEqual(["after a second", '[{"iid":1,"generation":1,"count":1}]', "[]"]);
   expect(errors).toContain("orchestrator 'Loop' (instance 'stuck-1') has blocked this process");
   expect(errors.trim().split("\n")).toHaveLength(1);
 });
