@@ -10,9 +10,12 @@ import { hasControlCharacter, isWellFormed } from "./text.js";
 /** The longest name of an orchestrator, an activity or an event, in UTF-16 code units. */
 const MAX_NAME_LENGTH = 200;
 
-/** The longest version, request ID and tag, in UTF-16 code units, and the most tags. */
+/** The longest version, request ID and tag's key, in UTF-16 code units. */
 const MAX_LABEL_LENGTH = 256;
+
+/** The most tags of an instance, and the longest value of one. */
 const MAX_TAGS = 64;
+const MAX_TAG_LENGTH = 1024;
 
 /** A name: 1 to 200 characters of well-formed text without control characters. */
 export function parseName(parameter: string, value: unknown): string {
@@ -24,7 +27,7 @@ export function parseLabel(parameter: string, value: unknown): string {
   return parseText(parameter, value, MAX_LABEL_LENGTH);
 }
 
-/** At most 64 tags, keys and values strings; values may be empty. */
+/** At most 64 tags; keys are labels, values any text of up to 1,024 characters. */
 export function parseTags(value: unknown): Tags {
   if (value === undefined) return {};
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
@@ -38,7 +41,10 @@ export function parseTags(value: unknown): Tags {
 
 function parseTagValue(key: string, value: unknown): string {
   if (typeof value !== "string") throw new InvalidArgumentError(`tags.${key}`, "a tag's value is a string");
-  return value === "" ? "" : parseLabel(`tags.${key}`, value);
+  if (value.length > MAX_TAG_LENGTH)
+    throw new InvalidArgumentError(`tags.${key}`, `has at most ${MAX_TAG_LENGTH} characters`);
+  if (!isWellFormed(value)) throw new InvalidArgumentError(`tags.${key}`, "must be well-formed Unicode");
+  return value;
 }
 
 /** A Date, as milliseconds since the epoch. */

@@ -190,7 +190,8 @@ export class Dispatcher {
       while (this.#wanted.size > 0) {
         const iids = [...this.#wanted.keys()].slice(0, LOAD_BATCH);
         const loaded = new Map((await this.#read(iids)).map((each) => [each.instance.iid, each]));
-        for (const iid of iids) await this.#settle(iid, loaded.get(iid));
+        // Together, so that what they commit shares a group.
+        await Promise.all(iids.map((iid) => this.#settle(iid, loaded.get(iid))));
       }
     } finally {
       this.#loading = false;

@@ -89,7 +89,7 @@ onEveryStore("durable timers", (open) => {
     await hub.idle();
     expect((await start.waitForCompletion(NOW)).failure).toMatchObject({
       type: "InvalidArgumentError",
-      message: "at: is not a valid date",
+      message: "at: must be a valid Date",
     });
   });
 
