@@ -57,8 +57,9 @@ export function checkHints(check: Check): void {
     await hub.start("order-1");
     await first.about("order-1");
     await second.about("order-1");
+    const started = hub.start("order-2");
     first.unsubscribe();
-    await hub.start("order-2");
+    await started;
     await second.about("order-2");
     assert.ok(!first.heard.some((hint) => hint.from === "here" && hint.instanceIds.includes("order-2")));
   });

@@ -51,9 +51,14 @@ export function checkRetention(check: Check): void {
     for (const id of ["order-0", "order-1"]) await hub.start(id);
     assert.equal(ended.length, 3);
     const query = { status: "Terminated", endedBeforeMs: hub.now() } as const;
+    const allButTheOldest = await Promise.all(
+      ["order-0", "order-1"].map(async (id) => (await hub.store.executions(id)).slice(0, 3)),
+    );
     assert.equal(await hub.store.pruneExecutions({ ...query, limit: 2 }), 2);
-    assert.equal((await hub.store.executions("order-0")).length, 3);
-    assert.equal((await hub.store.executions("order-1")).length, 3);
+    assert.deepEqual(
+      await Promise.all(["order-0", "order-1"].map((id) => hub.store.executions(id))),
+      allButTheOldest,
+    );
     assert.equal(await hub.store.pruneExecutions({ ...query, limit: 3 }), 3);
     assert.equal(await hub.store.pruneExecutions({ ...query, limit: 3 }), 1);
     assert.equal(await hub.store.pruneExecutions({ ...query, limit: 3 }), 0);

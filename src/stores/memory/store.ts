@@ -274,9 +274,7 @@ function matches({ instance, execution }: InstanceRecord, filter: ListFilter): b
     isBetween(instance.createdAtMs, filter.createdFromMs, filter.createdToMs) &&
     isBetween(instance.updatedAtMs, filter.updatedFromMs, filter.updatedToMs) &&
     instance.instanceId.startsWith(filter.instanceIdPrefix ?? "") &&
-    Object.entries(filter.tags ?? {}).every(
-      ([key, value]) => Object.hasOwn(execution.tags, key) && execution.tags[key] === value,
-    )
+    Object.entries(filter.tags ?? {}).every(([key, value]) => execution.tags[key] === value)
   );
 }
 
