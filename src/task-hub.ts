@@ -10,6 +10,7 @@ import type { Store, TurnBoard, WorkerInfo } from "./core/store.js";
 import { createRegistry } from "./replay/definitions.js";
 import { LocalExecutor } from "./replay/local-executor.js";
 import { systemEnv } from "./system-env.js";
+import { holdBackTaskRejections } from "./unhandled-rejections.js";
 import { TaskHubWorker, type WorkerLoad } from "./worker/task-hub-worker.js";
 
 /** How a task hub is reached. */
@@ -86,6 +87,7 @@ export class TaskHub implements AsyncDisposable {
   readonly #store: Store;
   readonly #worker: TaskHubWorker;
   readonly #info: WorkerInfo;
+  readonly #letRejectionsGo: () => void;
   #state: TaskHubStatus["state"] = "running";
   #closing: Promise<void> | undefined;
 
@@ -95,6 +97,7 @@ export class TaskHub implements AsyncDisposable {
     readonly store: Store;
     readonly worker: TaskHubWorker;
     readonly info: WorkerInfo;
+    readonly letRejectionsGo: () => void;
   }) {
     this.client = parts.client;
     this.taskHub = parts.store.taskHub;
@@ -102,6 +105,7 @@ export class TaskHub implements AsyncDisposable {
     this.#store = parts.store;
     this.#worker = parts.worker;
     this.#info = parts.info;
+    this.#letRejectionsGo = parts.letRejectionsGo;
   }
 
   /**
@@ -112,6 +116,14 @@ export class TaskHub implements AsyncDisposable {
    */
   static async open(options: TaskHubOptions): Promise<TaskHub> {
     const functions = parseFunctions(options.functions);
+    const maxConcurrentActivities = parseLimit(
+      "maxConcurrentActivities",
+      options.maxConcurrentActivities ?? DEFAULT_CONCURRENT_ACTIVITIES,
+    );
+    const maxResidentInstances = parseLimit(
+      "maxResidentInstances",
+      options.maxResidentInstances ?? DEFAULT_RESIDENT_INSTANCES,
+    );
     const registry = createRegistry(functions);
     const { store, env, logger, codec, refusals, client } = await connect(options);
     const info: WorkerInfo = {
@@ -138,8 +150,8 @@ export class TaskHub implements AsyncDisposable {
       logger,
       info,
       board,
-      maxConcurrentActivities: options.maxConcurrentActivities ?? DEFAULT_CONCURRENT_ACTIVITIES,
-      maxResidentInstances: options.maxResidentInstances ?? DEFAULT_RESIDENT_INSTANCES,
+      maxConcurrentActivities,
+      maxResidentInstances,
       onRefused: (refusal) => refusals.add(refusal),
     });
     try {
@@ -150,7 +162,8 @@ export class TaskHub implements AsyncDisposable {
       await store.close();
       throw error;
     }
-    return new TaskHub({ client, functions, store, worker, info });
+    const letRejectionsGo = holdBackTaskRejections(logger);
+    return new TaskHub({ client, functions, store, worker, info, letRejectionsGo });
   }
 
   /** Reaches a hub without running an engine: to start, query and signal from other processes. */
@@ -178,6 +191,7 @@ export class TaskHub implements AsyncDisposable {
     await this.#worker.stop(drainMs);
     await this.client.close();
     await this.#store.close();
+    this.#letRejectionsGo();
     this.#state = "closed";
   }
 }
@@ -205,6 +219,11 @@ async function openStore(store: string | Store, taskHub: string): Promise<Store>
     return openSqliteStore({ file: store.slice("sqlite:".length), taskHub });
   }
   throw new InvalidArgumentError("store", `"${store}" is not one. Use "sqlite:FILE", "memory", or a Store.`);
+}
+
+function parseLimit(parameter: string, limit: number): number {
+  if (limit >= 1) return limit;
+  throw new InvalidArgumentError(parameter, `must be 1 or more, not ${limit}`);
 }
 
 function parseFunctions(functions: readonly unknown[]): Definition[] {

@@ -2,7 +2,7 @@ import type { Env } from "../core/env.js";
 import type { ChangeHint, Store } from "../core/store.js";
 
 /** Hints are only hints: waiting callers look again at least this often. */
-const RECHECK_MS = 1000;
+const RECHECK_MS = 10_000;
 
 /** When to give up waiting. */
 export interface WaitLimit {

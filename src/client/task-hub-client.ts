@@ -125,6 +125,9 @@ export interface TaskHubClientParts {
 /** How many rows one page of a list examines at most. */
 const LIST_EXAMINES = 5000;
 
+/** The most that is kept of who asked, in UTF-16 code units. */
+const MAX_REQUESTER_LENGTH = 512;
+
 /** Live workers' names may be this old before an unknown name is looked up again. */
 const WORKERS_FRESH_MS = 1000;
 
@@ -483,7 +486,7 @@ export class TaskHubClient {
     this.#refusals.add({
       instanceId: command.instanceId,
       atMs: command.atMs,
-      requester: requester ?? this.#requester,
+      requester: String(requester ?? this.#requester).slice(0, MAX_REQUESTER_LENGTH),
       orchestrator: command.name,
       policy: command.policy,
       reason,

@@ -101,6 +101,8 @@ export interface RewindCommand extends Addressed {
   readonly requests: readonly OutboundRequest[];
   /** The parent that waits again, where this is a rewound child. */
   readonly parent?: ParentLink;
+  /** What to do instead where the instance is no longer as it was read: the parent must hear of something. */
+  readonly orElse?: StartCommand;
 }
 
 export interface PurgeCommand extends Addressed {
@@ -381,6 +383,9 @@ function resume(command: ResumeCommand, found: Found | undefined): Decision {
 }
 
 function rewind(command: RewindCommand, found: Found | undefined): Decision {
+  const isAsRead =
+    found?.instance.status === "Failed" && found.instance.executionId === command.expectedExecutionId;
+  if (!isAsRead && command.orElse !== undefined) return start(command.orElse, found);
   if (found === undefined) return { answer: { outcome: "notFound" } };
   const { instance } = found;
   if (instance.status !== "Failed" || instance.executionId !== command.expectedExecutionId) {

@@ -61,7 +61,7 @@ function encodeEvent(event: HistoryEvent, dt: number): unknown[] {
     case "OrchestratorStarted":
       return [0, dt];
     case "ExecutionStarted":
-      return [1, dt];
+      return trim([1, dt, event.firstExecutionId]);
     case "TaskScheduled":
       return trim([2, dt, event.id, event.name, event.input]);
     case "TaskCompleted":
@@ -112,7 +112,7 @@ function decodeEvent(fields: Fields, previousMs: number): HistoryEvent {
     case 0:
       return { type: "OrchestratorStarted", atMs };
     case 1:
-      return { type: "ExecutionStarted", atMs };
+      return { type: "ExecutionStarted", atMs, ...fields.optional(2, "firstExecutionId") };
     case 2:
       return {
         type: "TaskScheduled",

@@ -17,7 +17,12 @@ export interface TurnStarted {
 
 /** Events that come to an orchestration from outside its code. */
 export type IncomingEvent =
-  | { readonly type: "ExecutionStarted"; readonly atMs: number }
+  | {
+      readonly type: "ExecutionStarted";
+      readonly atMs: number;
+      /** After a rewind: the execution in which the turns that stand were first run. */
+      readonly firstExecutionId?: string;
+    }
   | {
       readonly type: "TaskCompleted";
       readonly atMs: number;

@@ -34,7 +34,12 @@ export function rewindCommand(
     if (event.type === "TimerCreated" && !answered.has(event.id))
       timers.push({ task: event.id, dueMs: event.fireAtMs });
     if (event.type === "TaskScheduled" && !answered.has(event.id)) activities += 1;
-    if (event.type === "SubOrchestrationInstanceCreated" && retriedTasks.has(event.id)) {
+    if (
+      event.type === "SubOrchestrationInstanceCreated" &&
+      event.detached !== true &&
+      !answered.has(event.id)
+    ) {
+      // Failed, still live, or ended unheard: whatever became of it, this generation waits for it anew.
       requests.push({
         instanceId: event.instanceId,
         deduplicationKey: `${at.executionId}:${event.id}`,
@@ -69,7 +74,7 @@ export function rewindCommand(
     atMs: at.atMs,
     expectedExecutionId: failed.executionId,
     executionId: at.executionId,
-    history: encodeChunk(kept),
+    history: encodeChunk(kept.map((event) => rememberExecution(event, failed.executionId))),
     events: kept.length,
     activities,
     timers,
@@ -78,6 +83,10 @@ export function rewindCommand(
     ...(at.consumes === undefined ? {} : { consumes: at.consumes }),
     ...(at.parent === undefined ? {} : { parent: at.parent }),
   };
+}
+
+function rememberExecution(event: HistoryEvent, executionId: string): HistoryEvent {
+  return event.type === "ExecutionStarted" ? { firstExecutionId: executionId, ...event } : event;
 }
 
 function taskAnswers(events: readonly HistoryEvent[]): number[] {

@@ -122,6 +122,12 @@ export interface WorkerInfo {
   readonly activities: readonly string[];
 }
 
+/**
+ * In place of a mail counter: the run ends whatever came. What its last turn has not seen is dropped, and the
+ * drop recorded. For a run that could not end because mail never stopped coming.
+ */
+export const ANY_MAIL = Number.MAX_SAFE_INTEGER;
+
 /** One turn, as data: everything that it causes. */
 export interface TurnCommit {
   readonly iid: number;
@@ -130,7 +136,7 @@ export interface TurnCommit {
   /** Expected on the row; the commit sets sequence + 1. */
   readonly generation: number;
   readonly sequence: number;
-  /** Expected on the row where the turn ends the run. */
+  /** Expected on the row where the turn ends the run; or {@link ANY_MAIL}. */
   readonly mail?: number;
   /** Who commits, and the how-manieth commit of that writer: an unknown outcome is settled by reading these. */
   readonly writer: string;

@@ -93,6 +93,7 @@ export class OrchestrationRun implements TaskScope {
   #actions: Action[] = [];
   #nextActionId = 0;
   #guids = 0;
+  #firstExecutionId: string | undefined;
   #customStatus: Payload | null | undefined;
   #continuation: { readonly input: Payload | undefined; readonly version: string | undefined } | undefined;
   #started = false;
@@ -215,7 +216,8 @@ export class OrchestrationRun implements TaskScope {
   /** An RFC 9562 UUIDv5 over what replay repeats: execution, turn time and a counter. */
   newGuid(): string {
     this.#checkTurn("newGuid");
-    const name = `${this.#parts.execution.executionId}_${isoTime(this.atMs)}_${this.#guids++}`;
+    // After a rewind, the turns that stand must give the values that they gave.
+    const name = `${this.#firstExecutionId ?? this.#parts.execution.executionId}_${isoTime(this.atMs)}_${this.#guids++}`;
     const hex = this.#parts.env.hash("sha1", `9e952958-5e33-4daf-827f-2fa12937b875${name}`);
     const variant = ((Number.parseInt(hex.slice(16, 18), 16) & 0x3f) | 0x80).toString(16);
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(18, 20)}-${hex.slice(20, 32)}`;
@@ -270,6 +272,7 @@ export class OrchestrationRun implements TaskScope {
   #take(event: IncomingEvent): boolean {
     switch (event.type) {
       case "ExecutionStarted":
+        this.#firstExecutionId = event.firstExecutionId;
         this.#start();
         return true;
       case "TaskCompleted":

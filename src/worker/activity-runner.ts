@@ -72,6 +72,12 @@ export class ActivityRunner {
     return this.#calls.get(iid)?.get(task)?.instance.generation === generation;
   }
 
+  /** Whether all activities of this instance that run here belong to this generation. */
+  isOf(iid: number, generation: number): boolean {
+    const calls = [...(this.#calls.get(iid)?.values() ?? [])];
+    return calls.every((call) => call.instance.generation === generation);
+  }
+
   /** Starts activities whose scheduling is durable. */
   start(instance: Instance, activities: readonly OpenActivity[]): void {
     if (this.#stopped || activities.length === 0) return;

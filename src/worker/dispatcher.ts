@@ -12,6 +12,7 @@ import { decodeChunk } from "../core/history-codec.js";
 import { type Instance, isLive } from "../core/instance.js";
 import type { Mail } from "../core/message.js";
 import {
+  ANY_MAIL,
   type CommitResult,
   type DueTimer,
   type LoadedInstance,
@@ -43,6 +44,8 @@ export interface DispatcherParts {
   readonly maxResidentInstances: number;
   /** A fired timer's turn has committed; or, with `again`, it will not, and the timer is still due. */
   readonly onTimerSettled: (timer: TimerKey, again: boolean) => void;
+  /** An instance that something was for has ended, or is purged: nothing of it will be settled. */
+  readonly onInstanceGone: (iid: number) => void;
 }
 
 /** Which timer: a task of one generation of an instance. */
@@ -54,6 +57,15 @@ export interface TimerKey {
 
 /** How many instances one read of the store brings. */
 const LOAD_BATCH = 200;
+
+/**
+ * A turn that ends its run is refused while mail arrives between reading and committing. After so many
+ * refusals in a row it ends all the same: what it has not seen is dropped, and the drop recorded.
+ */
+const MAX_REFUSED_ENDS = 20;
+
+/** Turns that never wait for a disk (the memory store) leave other work of the process its turn this often. */
+const YIELD_AFTER_MS = 5;
 
 /** In how many process starts a turn may block for ever before its instance is left alone. */
 const MAX_STRIKES = 3;
@@ -73,6 +85,8 @@ export class Dispatcher {
   /** What to do with instances once they are loaded. */
   readonly #wanted = new Map<number, ((resident: Resident) => void)[]>();
   readonly #retryParked = new Set<number>();
+  readonly #refusedEnds = new Map<number, number>();
+  #lastYieldMs = 0;
   readonly #strikes = new Map<number, Strike>();
   #loading = false;
   #busy = 0;
@@ -115,18 +129,28 @@ export class Dispatcher {
 
   deliver(mail: Mail): void {
     this.#withResident(mail.iid, (resident) => {
-      const isNew = mail.n > resident.lastMessage;
-      const resumes =
-        isNew &&
-        !resident.busy &&
-        resident.instance.parked !== undefined &&
-        bringsResume({ events: decodeChunk(mail.events) });
-      // Somebody ended the run in memory and began another: what is in memory is void.
-      const isBehind = mail.generation !== undefined && mail.generation > resident.instance.generation;
-      if (resumes || (isBehind && !resident.busy)) this.#reload(resident);
-      else resident.receive(mail);
-      this.#pump(resident);
+      try {
+        this.#receive(resident, mail);
+      } catch (error) {
+        // A record that cannot be read stops its instance, and no other.
+        this.#park(resident.instance, error);
+        this.#drop(resident);
+      }
     });
+  }
+
+  #receive(resident: Resident, mail: Mail): void {
+    const isNew = mail.n > resident.lastMessage;
+    const resumes =
+      isNew &&
+      !resident.busy &&
+      resident.instance.parked !== undefined &&
+      bringsResume({ events: decodeChunk(mail.events) });
+    // Somebody ended the run in memory and began another: what is in memory is void.
+    const isBehind = mail.generation !== undefined && mail.generation > resident.instance.generation;
+    if (resumes || (isBehind && !resident.busy)) this.#reload(resident);
+    else resident.receive(mail);
+    this.#pump(resident);
   }
 
   fire(timer: DueTimer): void {
@@ -157,8 +181,9 @@ export class Dispatcher {
     if (resident !== undefined && !resident.busy) this.#drop(resident);
   }
 
-  isAt(iid: number, generation: number): boolean {
-    return this.#residents.get(iid)?.isAt(generation) ?? false;
+  /** Whether the activities of this instance that run here belong to this generation. */
+  runsActivitiesOf(iid: number, generation: number): boolean {
+    return this.#activities.isOf(iid, generation);
   }
 
   /** Starts no more activities; turns go on while results come in. */
@@ -208,10 +233,12 @@ export class Dispatcher {
     const retryParked = this.#retryParked.delete(iid);
     if (loaded === undefined || !isLive(loaded.instance.status)) {
       this.#activities.abort(iid, "The orchestration has ended.");
+      this.#parts.onInstanceGone(iid);
       return;
     }
     const resident = this.#enter(loaded, retryParked);
     if (resident === undefined) return;
+    if (resident.isResumed()) this.#forgiveStrikes(iid);
     resident.busy = true; // no turn before everything that waits for it is in its inbox
     for (const action of actions) action(resident);
     await this.#adoptActivities(resident);
@@ -240,7 +267,13 @@ export class Dispatcher {
         !this.#activities.has(iid, generation, activity.task) &&
         !resident.inbox.some((item) => answers(item, activity.task)),
     );
-    if (left.length === 0 || this.#isBlocked(resident.instance) !== undefined) return;
+    if (left.length === 0) return;
+    const blocked = this.#isBlocked(resident.instance);
+    if (blocked !== undefined) {
+      this.#park(resident.instance, blocked);
+      this.#drop(resident);
+      return;
+    }
     const commit = adoptionCommit(resident.instance, this.#parts.env.now(), this.#nextWriter());
     const result = await this.#commit(commit);
     if (!result.accepted) {
@@ -265,6 +298,7 @@ export class Dispatcher {
       do {
         resident.busy = true;
         await this.#turn(resident);
+        await this.#yieldNowAndThen();
         resident.busy = false;
       } while (resident.isReady());
     } catch (error) {
@@ -287,9 +321,10 @@ export class Dispatcher {
     const input = this.#turnInput(resident, items);
     const outcome = await this.#run(resident, input);
     const applied = applyTurn(resident.state, input, outcome, this.#nextWriter(outcome));
-    const result = await this.#commit(applied.commit);
+    const result = await this.#commit(this.#endingAtLast(applied.commit));
     this.#settleTimers(resident.instance, items, !result.accepted || outcome.kind === "parked");
     if (!result.accepted) {
+      if (applied.commit.end !== undefined) this.#countRefusedEnd(resident.instance.iid);
       this.#reload(resident, items);
     } else if (outcome.kind === "parked") {
       this.#standParked(resident, outcome);
@@ -297,6 +332,22 @@ export class Dispatcher {
       this.#forgiveStrikes(resident.instance.iid);
       this.#advance(resident, applied, result.fencingToken);
     }
+  }
+
+  #countRefusedEnd(iid: number): void {
+    this.#refusedEnds.set(iid, (this.#refusedEnds.get(iid) ?? 0) + 1);
+  }
+
+  #endingAtLast(commit: TurnCommit): TurnCommit {
+    const refused = commit.end === undefined ? 0 : (this.#refusedEnds.get(commit.iid) ?? 0);
+    return refused < MAX_REFUSED_ENDS ? commit : { ...commit, mail: ANY_MAIL };
+  }
+
+  async #yieldNowAndThen(): Promise<void> {
+    const { env } = this.#parts;
+    if (env.monotonicMs() - this.#lastYieldMs < YIELD_AFTER_MS) return;
+    await env.yieldNow();
+    this.#lastYieldMs = env.monotonicMs();
   }
 
   #turnInput(resident: Resident, items: readonly InboxItem[]): TurnInput {
@@ -346,6 +397,7 @@ export class Dispatcher {
     const { iid } = resident.instance;
     resident.instance = advanced(resident.instance, commit, fencingToken);
     if (commit.end !== undefined) {
+      this.#refusedEnds.delete(iid);
       this.#drop(resident);
       this.#activities.abort(iid, "The orchestration has ended.");
       return;
@@ -353,6 +405,7 @@ export class Dispatcher {
     if (commit.next !== undefined) {
       this.#parts.executor.forget(iid);
       this.#activities.abort(iid, "The orchestration has continued as new.");
+      this.#settleTimers({ ...resident.instance, generation: commit.generation }, resident.inbox, false);
       resident.beginGeneration(commit.next, commit.atMs);
       return;
     }
@@ -437,6 +490,7 @@ export class Dispatcher {
     for (const resident of this.#residents.values()) {
       if (this.#residents.size <= this.#parts.maxResidentInstances || ++examined > 64) return;
       if (resident.isIdle()) this.#drop(resident);
+      else this.#touch(resident); // or it would hide those behind it from every look
     }
   }
 

@@ -52,13 +52,12 @@ export class Mailbox {
   ): Promise<boolean> {
     try {
       const messages = await this.#store.poll({ shards: "all", after: this.#after, limit: POLL_LIMIT });
-      const requests: RequestMessage[] = [];
+      const requests = messages.filter((message) => message.kind === "request");
+      if (requests.length > 0) onRequests(requests);
       for (const message of messages) {
         this.#after = message.n;
         if (message.kind === "mail") onMail(message);
-        else requests.push(message);
       }
-      if (requests.length > 0) onRequests(requests);
       return messages.length === POLL_LIMIT;
     } catch (error) {
       if (error instanceof StoreClosedError) this.#stopped = true;

@@ -1,6 +1,6 @@
 import type { Command, CommandAnswer, StartCommand } from "../core/command.js";
 import type { Env, Logger } from "../core/env.js";
-import { StoreClosedError } from "../core/errors.js";
+import { StoreClosedError, StoreConflictError } from "../core/errors.js";
 import type { RequestMessage } from "../core/message.js";
 import { commandOf, decodeRequest, type Request } from "../core/request.js";
 import { rewindCommand } from "../core/rewind-command.js";
@@ -36,17 +36,44 @@ export class RequestHandler {
   async handle(requests: readonly RequestMessage[]): Promise<void> {
     for (let left = requests; left.length > 0 && !this.#stopped; ) {
       try {
-        const commands = await Promise.all(left.map((request) => this.#commandFor(request)));
-        const known = commands.filter((command) => command !== undefined);
-        const answers = await this.#store.execute(known);
-        for (const [index, command] of known.entries()) this.#noteRefusal(command, answers[index]);
-        left = [];
+        await this.#carryOut(left);
+        return;
       } catch (error) {
         if (error instanceof StoreClosedError) return;
         this.#logger.warn("requests between instances could not be carried out; trying again", { error });
+        if (!(error instanceof StoreConflictError)) left = await this.#carryOutEach(left);
         await this.#env.sleep(RETRY_MS);
       }
     }
+  }
+
+  async #carryOut(requests: readonly RequestMessage[]): Promise<void> {
+    const commands = await Promise.all(requests.map((request) => this.#commandFor(request)));
+    const known = commands.filter((command) => command !== undefined);
+    const answers = await this.#store.execute(known);
+    for (const [index, command] of known.entries()) this.#noteRefusal(command, answers[index]);
+  }
+
+  /**
+   * One of them has a fault of its own: the others must not wait for it. It stays in the store, for the
+   * next process. @returns those that the store could not serve now.
+   */
+  async #carryOutEach(requests: readonly RequestMessage[]): Promise<readonly RequestMessage[]> {
+    const left: RequestMessage[] = [];
+    for (const request of requests) {
+      try {
+        await this.#carryOut([request]);
+      } catch (error) {
+        if (error instanceof StoreConflictError) left.push(request);
+        else
+          this.#logger.error("a request between instances cannot be carried out", {
+            n: request.n,
+            instanceId: request.instanceId,
+            error,
+          });
+      }
+    }
+    return left;
   }
 
   async #commandFor(message: RequestMessage): Promise<Command | undefined> {
@@ -88,16 +115,19 @@ export class RequestHandler {
   ): Promise<Command> {
     const stored = await this.#store.history(at.instanceId);
     const { parent } = request.restart;
-    if (stored?.instance.status === "Failed" && stored.instance.name === request.restart.name) {
-      return rewindCommand(stored, {
+    const policy = startPolicy("attach", { Completed: "return" });
+    const orElse = commandOf({ ...request.restart, policy }, at);
+    if (stored?.instance.status !== "Failed" || stored.instance.name !== request.restart.name) return orElse;
+    return {
+      ...rewindCommand(stored, {
         atMs: at.atMs,
         executionId: at.executionId,
         consumes: at.consumes,
         ...(request.reason === undefined ? {} : { reason: request.reason }),
         ...(parent === undefined ? {} : { parent }),
-      });
-    }
-    return commandOf({ ...request.restart, policy: startPolicy("attach", { Completed: "return" }) }, at);
+      }),
+      ...(orElse.kind === "start" ? { orElse } : {}),
+    };
   }
 
   #noteRefusal(command: Command, answer: CommandAnswer | undefined): void {

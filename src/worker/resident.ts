@@ -59,8 +59,7 @@ export class Resident {
     this.lastMessage = loaded.messages.at(-1)?.n ?? 0;
     this.inbox = loaded.messages.map(itemOf);
     this.#history = history;
-    const resumed = this.inbox.some((item) => item.events.some((event) => event.type === "ExecutionResumed"));
-    this.held = loaded.instance.parked !== undefined && !retryParked && !resumed;
+    this.held = loaded.instance.parked !== undefined && !retryParked && !this.isResumed();
   }
 
   get state(): TurnState {
@@ -140,6 +139,11 @@ export class Resident {
     this.historyLength = 0;
     this.#history = [];
     this.inbox = this.inbox.filter((item) => item.mail !== undefined);
+  }
+
+  /** Whether a resume waits among its mail: a parked instance is to try again. */
+  isResumed(): boolean {
+    return this.inbox.some((item) => item.events.some((event) => event.type === "ExecutionResumed"));
   }
 
   /** Nothing of it is needed in memory: it waits for something that will come by message or timer. */

@@ -71,6 +71,7 @@ export class TaskHubWorker {
       maxConcurrentActivities,
       maxResidentInstances,
       onTimerSettled: (timer, again) => this.#timers.settle(timer, again),
+      onInstanceGone: (iid) => this.#timers.forget(iid),
     });
   }
 
@@ -163,7 +164,8 @@ export class TaskHubWorker {
       const heads = new Map((await this.#parts.store.heads(iids)).map((head) => [head.iid, head]));
       for (const iid of iids) {
         const head = heads.get(iid);
-        const valid = head !== undefined && head.live && this.#dispatcher.isAt(iid, head.generation);
+        const valid =
+          head !== undefined && head.live && this.#dispatcher.runsActivitiesOf(iid, head.generation);
         if (!valid) this.#dispatcher.invalidate(iid);
       }
     });

@@ -50,6 +50,11 @@ export class TimerLoop {
     if (again) this.#pulse.wake();
   }
 
+  /** An instance is gone, and its timers with it. */
+  forget(iid: number): void {
+    for (const key of this.#fired) if (key.startsWith(`${iid}:`)) this.#fired.delete(key);
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#pulse.wake();

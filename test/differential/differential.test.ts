@@ -36,8 +36,7 @@ test("SQLite and memory give the same answers to the same operations, and hold t
     {
       numRuns: RUNS,
       seed: SEED,
-      interruptAfterTimeLimit: TIMEOUT_MS - 10_000,
-      markInterruptAsFailure: true,
+      plugins: [fc.interruptAfterTimeLimit(TIMEOUT_MS - 10_000, { failOnInterrupt: true })],
     },
   );
   const missing = mustHappen.filter((what) => !coverage.has(what));
@@ -51,7 +50,9 @@ const mustHappen: readonly string[] = [
   ...["raise", "suspend", "resume", "terminate"].flatMap((command) =>
     ["done", "ended", "notFound"].map((outcome) => `${command} ${outcome}`),
   ),
-  ...["done", "invalidState", "notFound"].map((outcome) => `rewind ${outcome}`),
+  ...["done", "invalidState", "notFound", "started", "attached", "returned"].map(
+    (outcome) => `rewind ${outcome}`,
+  ),
   ...["purged with none", "purged with children", "invalidState", "notFound"].map(
     (outcome) => `purge ${outcome}`,
   ),

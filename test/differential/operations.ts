@@ -51,7 +51,13 @@ export type CommandOperation =
       readonly recurse: boolean;
       readonly onlyChildOf?: number;
     }
-  | { readonly kind: "rewind"; readonly id: number; readonly stale: boolean; readonly parent?: number }
+  | {
+      readonly kind: "rewind";
+      readonly id: number;
+      readonly stale: boolean;
+      readonly orElse: boolean;
+      readonly parent?: number;
+    }
   /** Carries out a request that waits, or one that did. */
   | { readonly kind: "request"; readonly pick: number; readonly again: boolean };
 
@@ -67,7 +73,15 @@ export interface StartOperation {
   readonly tag?: string;
 }
 
-export const TURN_KINDS = ["goOn", "end", "continueAsNew", "park", "unpark", "raiseToken"] as const;
+export const TURN_KINDS = [
+  "goOn",
+  "end",
+  "endAnyway",
+  "continueAsNew",
+  "park",
+  "unpark",
+  "raiseToken",
+] as const;
 export const FLAWS = [
   "none",
   "iid",
@@ -158,7 +172,7 @@ const commandOperation: fc.Arbitrary<CommandOperation> = fc.oneof(
     weight: 2,
     arbitrary: fc
       .tuple(
-        fc.record({ kind: fc.constant("rewind" as const), id, stale: fc.boolean() }),
+        fc.record({ kind: fc.constant("rewind" as const), id, stale: rarely(), orElse: rarely() }),
         partial({ parent: id }),
       )
       .map(([required, optional]) => ({ ...required, ...optional })),

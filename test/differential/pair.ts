@@ -179,14 +179,18 @@ class Side {
         };
       }
       case "rewind":
-        return this.#rewind(operation.id, operation.stale, operation.parent, addressed.atMs);
+        return this.#rewind(operation, addressed.atMs);
       default:
         return { kind: operation.kind, ...addressed };
     }
   }
 
-  async #rewind(id: number, stale: boolean, parent: number | undefined, atMs: number): Promise<Command> {
+  async #rewind(operation: CommandOperation & { readonly kind: "rewind" }, atMs: number): Promise<Command> {
+    const { id, stale } = operation;
     const instance = await this.#instance(id);
+    const parent = await this.#parent(operation.parent);
+    const policy = startPolicy("attach", "return");
+    const instead = { kind: "start", instanceId: idOf(id), atMs, name: NAMES[0], tags: {}, policy } as const;
     return {
       kind: "rewind",
       instanceId: idOf(id),
@@ -199,7 +203,8 @@ class Side {
       timers: [{ task: 3, dueMs: atMs + 5 }],
       mail: encodeChunk([{ type: "ExecutionRewound", atMs }]),
       requests: [this.#outbound({ to: id + 1, what: "child" }, await this.#link(id))],
-      ...(await this.#parent(parent)),
+      ...parent,
+      ...(operation.orElse ? { orElse: { ...instead, ...parent, executionId: this.#id() } } : {}),
     };
   }
 
@@ -272,11 +277,12 @@ class Side {
       case "goOn":
         return { ...base, chunk, status: "Running" };
       case "end":
+      case "endAnyway":
         return {
           ...base,
           chunk,
           status: operation.status,
-          mail: instance.mail,
+          mail: operation.what === "end" ? instance.mail : Number.MAX_SAFE_INTEGER,
           end: this.#end(operation, instance),
         };
       case "continueAsNew":
@@ -346,7 +352,7 @@ class Side {
         return { ...turn, consumed: [...turn.consumed, foreign?.n ?? 1_000_000 + id] };
       }
       case "mail":
-        return turn.mail === undefined ? turn : { ...turn, mail: turn.mail + 1 };
+        return turn.mail === undefined ? turn : { ...turn, mail: turn.mail - 1 };
     }
   }
 

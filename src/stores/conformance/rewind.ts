@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { startPolicy } from "../../core/start-policy.js";
 import type { Check } from "./check.js";
 import { eventsIn, everything, present, requestTo } from "./test-hub.js";
 
@@ -100,6 +101,33 @@ export function checkRewind(check: Check): void {
     assert.deepEqual(await hub.command(hub.rewindCommand({ ...first, instanceId: "nobody" })), {
       outcome: "notFound",
     });
+  });
+
+  check("a rewind that finds another state does what it was told to do then", async (hub) => {
+    await hub.run("parent");
+    const parent = await hub.linkTo("parent", 1);
+    const states = { absent: "started", live: "attached", ended: "returned" } as const;
+    const failed = await hub.bring("live", "Failed");
+    await hub.bring("live", "Running");
+    await hub.bring("ended", "Completed");
+    for (const [id, outcome] of Object.entries(states)) {
+      const orElse = hub.startCommand(id, { parent, policy: startPolicy("attach", "return") });
+      const answer = await hub.command(hub.rewindCommand({ ...failed, instanceId: id }, { orElse }));
+      assert.equal(answer.outcome, outcome);
+    }
+    assert.deepEqual(eventsIn(await hub.mail("parent")), ["SubOrchestrationInstanceCompleted"]);
+    await hub.turn("parent");
+    await hub.end("absent");
+    await hub.end("live");
+    assert.equal((await hub.mail("parent")).length, 2);
+  });
+
+  check("a rewind that finds what it was made from does nothing else", async (hub) => {
+    const failed = await hub.bring("order-1", "Failed");
+    const orElse = hub.startCommand("order-1");
+    const command = hub.rewindCommand(failed, { orElse });
+    assert.deepEqual(await hub.command(command), { outcome: "done", runtimeStatus: "Pending" });
+    assert.equal((await hub.instance("order-1")).executionId, command.executionId);
   });
 
   check("a failed execution is rewound once, however often it is asked for", async (hub) => {

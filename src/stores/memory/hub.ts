@@ -16,6 +16,7 @@ import { type Execution, type Instance, isLive, type ParentLink } from "../../co
 import type { Mail, Message } from "../../core/message.js";
 import { shardOf } from "../../core/shard.js";
 import {
+  ANY_MAIL,
   type ChangeHint,
   type CommitResult,
   type NextGeneration,
@@ -551,7 +552,7 @@ function mayCommit(row: Row, turn: TurnCommit): boolean {
   if (!isLive(instance.status)) return false;
   if (instance.generation !== turn.generation) return false;
   if (instance.sequence !== turn.sequence) return false;
-  if (turn.end !== undefined && instance.mail !== turn.mail) return false;
+  if (turn.end !== undefined && turn.mail !== ANY_MAIL && instance.mail !== turn.mail) return false;
   return turn.consumed.every((n) => mail.has(n));
 }
 

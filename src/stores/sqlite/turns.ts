@@ -1,4 +1,4 @@
-import type { TurnCommit } from "../../core/store.js";
+import { ANY_MAIL, type TurnCommit } from "../../core/store.js";
 import { continueAsNew } from "./continue-as-new.js";
 import type { SqlValue } from "./driver.js";
 import { finishRun } from "./end-run.js";
@@ -184,7 +184,7 @@ function buildUpdate({ status, parked, next, raises, ends, consumes }: Shape): s
       ${next ? ", execution_id = ?" : ""}
       ${raises > 0 ? `, token = token + ${raises}` : ""}
     where iid = ? and hub = ? and generation = ? and sequence = ? and status < 2
-      ${ends ? " and mail = ?" : ""}
+      ${ends ? ` and ? in (mail, ${ANY_MAIL})` : ""}
       ${CONSUMED_EXIST[consumes] ?? ""}`;
 }
 
