@@ -1,7 +1,7 @@
 import {
   parseLabel,
   parseName,
-  parseReason,
+  parseOptionalText,
   parseStatuses,
   parseTags,
   parseTime,
@@ -179,11 +179,12 @@ export class TaskHubClient {
     options: StartNewOptions & { readonly input?: unknown } = {},
   ): Promise<OrchestrationHandle> {
     const name = parseName("name", typeof orchestrator === "string" ? orchestrator : orchestrator.name);
+    const requester = parseOptionalText("requester", options.requester);
     const command = this.#startCommand(name, options);
     if (options.allowUnregistered !== true)
       await this.#checkRegistered(name, typeof orchestrator !== "string");
     const answer = await this.#execute(command);
-    if (answer.outcome === "refused") throw this.#refuse(command, answer, options.requester);
+    if (answer.outcome === "refused") throw this.#refuse(command, answer, requester);
     return this.#handle(command.instanceId, startAccepted(answer));
   }
 
@@ -250,7 +251,7 @@ export class TaskHubClient {
     await this.#signal("suspend", {
       kind: "suspend",
       ...this.#address(instanceId),
-      ...reasonOption(parseReason(reason)),
+      ...reasonOption(parseOptionalText("reason", reason)),
     });
   }
 
@@ -263,7 +264,7 @@ export class TaskHubClient {
     await this.#signal("resume", {
       kind: "resume",
       ...this.#address(instanceId),
-      ...reasonOption(parseReason(reason)),
+      ...reasonOption(parseOptionalText("reason", reason)),
     });
   }
 
@@ -278,11 +279,11 @@ export class TaskHubClient {
     reason?: string,
     options: { readonly recursive?: boolean } = {},
   ): Promise<void> {
-    const output = encodeValue(this.#codec, parseReason(reason), "the reason");
+    const output = encodeValue(this.#codec, parseOptionalText("reason", reason), "the reason");
     await this.#signal("terminate", {
       kind: "terminate",
       ...this.#address(instanceId),
-      ...reasonOption(parseReason(reason)),
+      ...reasonOption(parseOptionalText("reason", reason)),
       ...(output === undefined ? {} : { output }),
       recurse: options.recursive ?? false,
     });
@@ -303,7 +304,7 @@ export class TaskHubClient {
     const command = rewindCommand(stored, {
       atMs: this.#env.now(),
       executionId: this.#env.id(),
-      ...reasonOption(parseReason(reason)),
+      ...reasonOption(parseOptionalText("reason", reason)),
     });
     await this.#signal("rewind", command);
   }
@@ -334,7 +335,7 @@ export class TaskHubClient {
       ...(execution.input === undefined ? {} : { input: execution.input }),
     };
     const answer = await this.#execute(command);
-    if (answer.outcome === "refused") throw this.#refuse(command, answer, options.requester);
+    if (answer.outcome === "refused") throw this.#refuse(command, answer, requester);
     return this.#handle(command.instanceId, startAccepted(answer));
   }
 
@@ -486,7 +487,7 @@ export class TaskHubClient {
     this.#refusals.add({
       instanceId: command.instanceId,
       atMs: command.atMs,
-      requester: String(requester ?? this.#requester).slice(0, MAX_REQUESTER_LENGTH),
+      requester: (requester ?? this.#requester).slice(0, MAX_REQUESTER_LENGTH),
       orchestrator: command.name,
       policy: command.policy,
       reason,

@@ -68,11 +68,10 @@ export function parseStatuses(parameter: string, value: unknown): readonly Runti
   });
 }
 
-/** Why something is suspended, terminated and so on: any text. */
-export function parseReason(value: unknown): string | undefined {
-  if (value === undefined) return undefined;
-  if (typeof value !== "string") throw new InvalidArgumentError("reason", "must be a string");
-  return value;
+/** Any text, or nothing. */
+export function parseOptionalText(parameter: string, value: unknown): string | undefined {
+  if (value === undefined || typeof value === "string") return value;
+  throw new InvalidArgumentError(parameter, "must be a string");
 }
 
 function parseText(parameter: string, value: unknown, maxLength: number): string {

@@ -20,7 +20,7 @@ export function rewindCommand(
 ): RewindCommand {
   const { instance, of: failed } = stored;
   const history = stored.chunks.flatMap((chunk) => decodeChunk(chunk));
-  const { kept, redelivered, retriedTasks } = rewindHistory(history, failed.failure);
+  const { kept, redelivered } = rewindHistory(history, failed.failure);
   const answered = new Set([...taskAnswers(kept), ...taskAnswers(redelivered)]);
   const rewound: IncomingEvent = {
     type: "ExecutionRewound",

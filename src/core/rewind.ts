@@ -7,8 +7,6 @@ export interface RewoundHistory {
   readonly kept: readonly HistoryEvent[];
   /** What came in after them and still counts: it comes in again, in the same order. */
   readonly redelivered: readonly IncomingEvent[];
-  /** Activities and sub-orchestrations that failed and run again, by their task. */
-  readonly retriedTasks: ReadonlySet<number>;
 }
 
 /**
@@ -40,13 +38,11 @@ export function rewindHistory(
     }
   }
   const redelivered: IncomingEvent[] = [...resumeAfter(kept)];
-  const retriedTasks = new Set<number>();
   for (const event of turns.slice(cut).flat()) {
     switch (event.type) {
       case "TaskFailed":
       case "SubOrchestrationInstanceFailed":
-        if (scheduled.has(event.taskScheduledId)) retriedTasks.add(event.taskScheduledId);
-        break;
+        break; // forgotten: without an answer it runs again
       case "TaskCompleted":
       case "SubOrchestrationInstanceCompleted":
         if (scheduled.has(event.taskScheduledId)) redelivered.push(event);
@@ -71,7 +67,7 @@ export function rewindHistory(
         break;
     }
   }
-  return { kept, redelivered, retriedTasks };
+  return { kept, redelivered };
 }
 
 /** A rewound instance is not suspended: where the turns that stand leave it so, it resumes first. */

@@ -8,7 +8,13 @@ import type { RequestMessage } from "../../src/core/message.js";
 import { commandOf, decodeRequest, encodeRequest, type Request } from "../../src/core/request.js";
 import { SHARD_COUNT } from "../../src/core/shard.js";
 import { startPolicy } from "../../src/core/start-policy.js";
-import type { ListCursor, LoadedInstance, Store, TurnCommit } from "../../src/core/store.js";
+import {
+  ANY_MAIL,
+  type ListCursor,
+  type LoadedInstance,
+  type Store,
+  type TurnCommit,
+} from "../../src/core/store.js";
 import { everything } from "../../src/stores/conformance/test-hub.js";
 import {
   type CommandOperation,
@@ -282,7 +288,7 @@ class Side {
           ...base,
           chunk,
           status: operation.status,
-          mail: operation.what === "end" ? instance.mail : Number.MAX_SAFE_INTEGER,
+          mail: operation.what === "end" ? instance.mail : ANY_MAIL,
           end: this.#end(operation, instance),
         };
       case "continueAsNew":

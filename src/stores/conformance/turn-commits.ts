@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { encodeChunk } from "../../core/history-codec.js";
 import { startPolicy } from "../../core/start-policy.js";
-import type { LoadedInstance, TurnCommit } from "../../core/store.js";
+import { ANY_MAIL, type LoadedInstance, type TurnCommit } from "../../core/store.js";
 import type { Check } from "./check.js";
 import { ENDED_STATES, eventsIn, everything, requestTo, type TestHub } from "./test-hub.js";
 
@@ -15,16 +15,16 @@ export function checkTurnCommits(check: Check): void {
     name: string,
     spoil: (valid: TurnCommit, loaded: LoadedInstance, hub: TestHub) => Promise<TurnCommit> | TurnCommit,
   ): void => {
-    for (const kind of ["goes on", "ends the run", "continues as new"] as const) {
+    const kinds: Record<string, (hub: TestHub, loaded: LoadedInstance) => TurnCommit> = {
+      "goes on": (hub, loaded) => fullTurn(hub, loaded),
+      "ends the run": (hub, loaded) => hub.endOn(loaded, {}, { requests: [requestTo("other")] }),
+      "ends the run whatever came": (hub, loaded) => hub.endOn(loaded, {}, { mail: ANY_MAIL }),
+      "continues as new": (hub, loaded) => hub.nextOn(loaded, {}, { requests: [requestTo("other")] }),
+    };
+    for (const [kind, make] of Object.entries(kinds)) {
       check(`a turn that ${kind} is refused ${name}`, async (hub) => {
         const loaded = await busyInstance(hub, "order-1");
-        const effects = fullTurn(hub, loaded);
-        const valid =
-          kind === "goes on"
-            ? effects
-            : kind === "ends the run"
-              ? hub.endOn(loaded, {}, { requests: effects.requests })
-              : hub.nextOn(loaded, {}, { requests: effects.requests });
+        const valid = make(hub, loaded);
         await hub.refuse(await spoil(valid, loaded, hub));
         await hub.accept(valid);
       });
@@ -65,6 +65,7 @@ export function checkTurnCommits(check: Check): void {
       const ended = await hub.load("order-1");
       await hub.refuse(hub.turnOn(ended, { status: "Running" }));
       await hub.refuse(hub.endOn(ended));
+      await hub.refuse(hub.endOn(ended, {}, { mail: ANY_MAIL }));
       await hub.refuse(hub.nextOn(ended));
     });
   }
@@ -108,11 +109,18 @@ export function checkTurnCommits(check: Check): void {
     });
   }
 
+  check("a turn that ends the run is refused when it has seen more mail than there is", async (hub) => {
+    const loaded = await busyInstance(hub, "order-1");
+    const end = hub.endOn(loaded);
+    await hub.refuse({ ...end, mail: loaded.instance.mail + 1 });
+    await hub.accept(end);
+  });
+
   check(
     "a turn that ends the run whatever came is accepted, and what it has not seen is counted",
     async (hub) => {
       const loaded = await busyInstance(hub, "order-1");
-      const end = hub.endOn(loaded, {}, { mail: Number.MAX_SAFE_INTEGER });
+      const end = hub.endOn(loaded, {}, { mail: ANY_MAIL });
       await hub.raise("order-1", "late");
       await hub.suspend("order-1");
       await hub.accept(end);
