@@ -228,8 +228,9 @@ const rules: Readonly<Record<string, ImportRule>> = {
     packages: true,
   },
   "system-env": { areas: ["core"], packages: true },
+  "unhandled-rejections": { areas: ["core"], packages: true },
   "task-hub": {
-    areas: ["core", ...middle, "stores", "stores/*", "http/trigger", "system-env"],
+    areas: ["core", ...middle, "stores", "stores/*", "http/trigger", "system-env", "unhandled-rejections"],
     packages: true,
   },
   index: { areas: ["core", ...middle, "stores", "http/trigger", "task-hub", "system-env"], packages: true },

@@ -335,7 +335,8 @@ export class TaskHubClient {
       ...(execution.input === undefined ? {} : { input: execution.input }),
     };
     const answer = await this.#execute(command);
-    if (answer.outcome === "refused") throw this.#refuse(command, answer, requester);
+    if (answer.outcome === "refused")
+      throw this.#refuse(command, answer, parseOptionalText("requester", options.requester));
     return this.#handle(command.instanceId, startAccepted(answer));
   }
 

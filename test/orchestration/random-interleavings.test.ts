@@ -5,6 +5,8 @@ import { NOW, onEveryStore } from "./support.js";
 
 const double = activity("double", (_ctx, n: number) => n * 2);
 
+const echo = activity("echo", (_ctx, value: string) => value);
+
 /** Handles an event with an activity and a timer; every third one begins a new generation. */
 const ledger = orchestration("ledger", async (ctx, book: readonly number[]): Promise<readonly number[]> => {
   const entries = [...book];
@@ -36,6 +38,21 @@ const waves = orchestration("waves", async (ctx, width: number) => {
     if (wave === 1) await ctx.sleep(50);
   }
   return outcomes;
+});
+
+/** Takes only what is meant for its own execution: anything else is told in its output. */
+const owner = orchestration("owner", async (ctx) => {
+  const strangers: unknown[] = [];
+  for (;;) {
+    const [result, event] = await ctx.all([
+      ctx.callActivity(echo, ctx.executionId),
+      ctx.waitForExternalEvent<{ to: string; end: boolean }>("mail"),
+      ctx.sleep(30),
+    ]);
+    if (result !== ctx.executionId) strangers.push(result);
+    if (event.to !== ctx.executionId) strangers.push(event.to);
+    if (event.end) return strangers;
+  }
 });
 
 type Step = "raise" | "suspend" | "resume" | "crash" | "idle" | "advance" | "outage";
@@ -124,6 +141,92 @@ onEveryStore("whatever happens in whatever order", (open) => {
         expect(instances.filter((each) => each.run !== 1)).toEqual([]);
       }),
       { numRuns: 15 },
+    );
+  });
+
+  test("nothing meant for one run of an ID reaches another, and a new run always comes to its end", async () => {
+    type Act =
+      | "replace"
+      | "terminate"
+      | "restart"
+      | "purge"
+      | "mail"
+      | "suspend"
+      | "crash"
+      | "idle"
+      | "advance"
+      | "end";
+    const acts = fc.array(
+      fc.constantFrom<Act>(
+        "replace",
+        "terminate",
+        "restart",
+        "purge",
+        "mail",
+        "suspend",
+        "crash",
+        "idle",
+        "advance",
+        "end",
+      ),
+      { minLength: 3, maxLength: 30 },
+    );
+    await fc.assert(
+      fc.asyncProperty(acts, async (sequence) => {
+        const hub = await open([owner, echo]);
+        const { client } = hub;
+        const begin = async (): Promise<string> =>
+          (await client.startNew(owner, { instanceId: "x", ifLive: "terminate" })).executionId;
+        let live: string | undefined = await begin();
+        const outputs: unknown[] = [];
+        for (const act of sequence) {
+          switch (act) {
+            case "replace":
+              live = await begin();
+              break;
+            case "terminate":
+              if (live !== undefined) await client.terminate("x");
+              live = undefined;
+              break;
+            case "restart":
+              if (live === undefined && (await client.getStatus("x")) !== undefined)
+                live = (await client.restart("x", { newInstanceId: false })).executionId;
+              break;
+            case "purge":
+              if (live === undefined) await client.purge("x");
+              break;
+            case "mail":
+              if (live !== undefined) await client.raiseEvent("x", "mail", { to: live, end: false });
+              break;
+            case "suspend":
+              if (live !== undefined) await client.suspend("x");
+              break;
+            case "crash":
+              await hub.crash();
+              break;
+            case "idle":
+              await hub.idle();
+              break;
+            case "advance":
+              await hub.advance(40);
+              break;
+            case "end":
+              if (live === undefined) break;
+              await client.resume("x");
+              await client.raiseEvent("x", "mail", { to: live, end: true });
+              outputs.push((await hub.runToCompletion("x")).output);
+              live = undefined;
+          }
+        }
+        const last = await begin();
+        await client.raiseEvent("x", "mail", { to: last, end: true });
+        outputs.push((await hub.runToCompletion("x")).output);
+        expect(outputs.flat()).toEqual([]);
+        const executions = await client.listExecutions("x");
+        const tokens = executions.map((each) => each.fencingToken);
+        expect(tokens).toEqual([...new Set(tokens)].toSorted((a, b) => b - a));
+      }),
+      { numRuns: 40 },
     );
   });
 });
