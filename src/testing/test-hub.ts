@@ -200,7 +200,8 @@ export class TestHub implements AsyncDisposable {
   /** Drops everything. */
   async close(): Promise<void> {
     await this.#connection.close();
-    this.#engine?.process.kill();
+    this.#engine?.process.hurry();
+    await this.#engine?.hub.close({ drainMs: 0 });
     await this.#store.close();
   }
 

@@ -37,36 +37,25 @@ afterEach(async () => {
 });
 
 interface Race {
-  readonly what: string;
   readonly ifLive: IfLive;
   readonly ifEnded: IfEndedAnswer;
   readonly used: boolean;
   readonly loser: "held" | "attached";
 }
 
-test.for<Race>([
-  { what: "refuse", ifLive: "reject", ifEnded: "start", used: false, loser: "held" },
-  { what: "refuse, and start ended IDs anew", ifLive: "reject", ifEnded: "start", used: true, loser: "held" },
-  { what: "attach", ifLive: "attach", ifEnded: "start", used: false, loser: "attached" },
-  {
-    what: "attach, and start ended IDs anew",
-    ifLive: "attach",
-    ifEnded: "start",
-    used: true,
-    loser: "attached",
-  },
-  { what: "refuse live and used IDs", ifLive: "reject", ifEnded: "reject", used: false, loser: "held" },
-  {
-    what: "attach, and return what has ended",
-    ifLive: "attach",
-    ifEnded: "return",
-    used: false,
-    loser: "attached",
-  },
-])(
-  `${PROCESSES} processes whose starts $what make one execution of each of ${IDS.length} IDs`,
+const oneWins: Readonly<Record<string, Race>> = {
+  refuse: { ifLive: "reject", ifEnded: "start", used: false, loser: "held" },
+  "refuse, and start ended IDs anew": { ifLive: "reject", ifEnded: "start", used: true, loser: "held" },
+  attach: { ifLive: "attach", ifEnded: "start", used: false, loser: "attached" },
+  "attach, and start ended IDs anew": { ifLive: "attach", ifEnded: "start", used: true, loser: "attached" },
+  "refuse live and used IDs": { ifLive: "reject", ifEnded: "reject", used: false, loser: "held" },
+  "attach, and return ended IDs": { ifLive: "attach", ifEnded: "return", used: false, loser: "attached" },
+};
+
+test.for(Object.entries(oneWins))(
+  `${PROCESSES} processes whose starts %s make one execution of each of ${IDS.length} IDs`,
   { timeout: TIMEOUT_MS },
-  async ({ ifLive, ifEnded, used, loser }, { skip }) => {
+  async ([, { ifLive, ifEnded, used, loser }], { skip }) => {
     skip(!shareable, "this Node's SQLite is older than 3.51.3 and does not share files");
     const { hub, answers } = await race(ifLive, ifEnded, used);
     for (const id of IDS) {
@@ -88,17 +77,13 @@ test.for<Race>([
   },
 );
 
-test.for<{
-  readonly what: string;
-  readonly ifEnded: "reject" | "return";
-  readonly outcome: "used" | "returned";
-}>([
-  { what: "are refused because it was used", ifEnded: "reject", outcome: "used" },
-  { what: "are given the ended execution", ifEnded: "return", outcome: "returned" },
-])(
-  `${PROCESSES} processes that start ended IDs $what, and no execution is made`,
+test.for([
+  ["refused because it was used", "reject", "used"],
+  ["given the ended execution", "return", "returned"],
+] as const)(
+  `${PROCESSES} processes that start ended IDs are %s, and no execution is made`,
   { timeout: TIMEOUT_MS },
-  async ({ ifEnded, outcome }, { skip }) => {
+  async ([, ifEnded, outcome], { skip }) => {
     skip(!shareable, "this Node's SQLite is older than 3.51.3 and does not share files");
     const { hub, answers } = await race("reject", ifEnded, true);
     expect(answers).toHaveLength(PROCESSES * IDS.length);
@@ -113,10 +98,13 @@ test.for<{
   },
 );
 
-test.for([false, true])(
-  `${PROCESSES} processes that replace each other on ${IDS.length} IDs (used before: %s) make a run each, in one row`,
+test.for([
+  ["unused", false],
+  ["ended", true],
+] as const)(
+  `${PROCESSES} processes that replace each other on ${IDS.length} %s IDs make a run each, one after the other`,
   { timeout: TIMEOUT_MS },
-  async (used, { skip }) => {
+  async ([, used], { skip }) => {
     skip(!shareable, "this Node's SQLite is older than 3.51.3 and does not share files");
     const { hub, answers } = await race("terminate", "start", used);
     for (const id of IDS) {

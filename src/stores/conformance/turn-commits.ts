@@ -22,7 +22,7 @@ export function checkTurnCommits(check: Check): void {
       "continues as new": (hub, loaded) => hub.nextOn(loaded, {}, { requests: [requestTo("other")] }),
     };
     for (const [kind, make] of Object.entries(kinds)) {
-      check(`a turn that ${kind} is refused ${name}`, async (hub) => {
+      check(`a turn that ${kind} is refused when ${name}`, async (hub) => {
         const loaded = await busyInstance(hub, "order-1");
         const valid = make(hub, loaded);
         await hub.refuse(await spoil(valid, loaded, hub));
@@ -31,28 +31,28 @@ export function checkTurnCommits(check: Check): void {
     }
   };
 
-  checkGuard("for an instance that does not exist", (valid) => ({ ...valid, iid: valid.iid + 1_000 }));
-  checkGuard("of an earlier generation", (valid) => ({ ...valid, generation: valid.generation - 1 }));
-  checkGuard("of a generation to come", (valid) => ({ ...valid, generation: valid.generation + 1 }));
-  checkGuard("with a stale sequence", (valid) => ({ ...valid, sequence: valid.sequence - 1 }));
-  checkGuard("with a sequence to come", (valid) => ({ ...valid, sequence: valid.sequence + 1 }));
-  checkGuard("that takes in a message which never was", (valid) => ({
+  checkGuard("its instance does not exist", (valid) => ({ ...valid, iid: valid.iid + 1_000 }));
+  checkGuard("it is of an earlier generation", (valid) => ({ ...valid, generation: valid.generation - 1 }));
+  checkGuard("it is of a generation to come", (valid) => ({ ...valid, generation: valid.generation + 1 }));
+  checkGuard("its sequence is stale", (valid) => ({ ...valid, sequence: valid.sequence - 1 }));
+  checkGuard("its sequence is yet to come", (valid) => ({ ...valid, sequence: valid.sequence + 1 }));
+  checkGuard("it takes in a message which never was", (valid) => ({
     ...valid,
     consumed: [...valid.consumed, 1_000_000],
   }));
-  checkGuard("that takes in nothing but a message which never was", (valid) => ({
+  checkGuard("it takes in nothing but a message which never was", (valid) => ({
     ...valid,
     consumed: [1_000_000],
   }));
-  checkGuard("that takes in a message which was consumed before", async (valid) => ({
+  checkGuard("it takes in a message which was consumed before", async (valid) => ({
     ...valid,
     consumed: [1, ...valid.consumed],
   }));
-  checkGuard("that takes in another instance's message", async (valid, _loaded, hub) => {
+  checkGuard("it takes in another instance's message", async (valid, _loaded, hub) => {
     const other = await busyInstance(hub, "order-2");
     return { ...valid, consumed: [...valid.consumed, ...other.messages.slice(0, 1).map(({ n }) => n)] };
   });
-  checkGuard("that takes in a request", async (valid, _loaded, hub) => {
+  checkGuard("it takes in a request", async (valid, _loaded, hub) => {
     const requests = await hub.requests();
     assert.ok(requests.length > 0);
     return { ...valid, consumed: [...valid.consumed, ...requests.map(({ n }) => n)] };

@@ -6,10 +6,13 @@ import type { Store } from "../../core/store.js";
 import { storeConformance } from "../conformance/index.js";
 import { openSqliteStore } from "./store.js";
 
+/** A round is a handful of flushes: `npm run test:races` runs the 10,000 that the memory store always runs. */
+const rounds = Number(process.env["TENURE_RACE_ROUNDS"] ?? 300);
+
 describe.each([
-  { place: "in a thread of its own", inline: false, rounds: 300 },
-  { place: "inline", inline: true, rounds: 300 },
-])("the SQLite store $place", ({ inline, rounds }) => {
+  { place: "in a thread of its own", inline: false },
+  { place: "inline", inline: true },
+])("the SQLite store $place", ({ inline }) => {
   storeConformance({
     test,
     rounds,
