@@ -1,6 +1,6 @@
 import type { OrchestrationHandle } from "../client/orchestration-handle.js";
-import type { StartNewOptions, TaskHubClient } from "../client/task-hub-client.js";
-import type { InputOption, OrchestrationDefinition } from "../core/definition.js";
+import type { StartArguments, StartNewOptions, TaskHubClient } from "../client/task-hub-client.js";
+import type { OrchestrationDefinition } from "../core/definition.js";
 import { InvalidArgumentError } from "../core/errors.js";
 import { statusBody } from "./bodies.js";
 import { jsonResponse } from "./responses.js";
@@ -31,11 +31,7 @@ export function durableClient(
 ): DurableClient {
   function startNew<I, O>(
     orchestrator: OrchestrationDefinition<I, O>,
-    options: StartNewOptions & InputOption<I>,
-  ): Promise<OrchestrationHandle<O>>;
-  function startNew<O>(
-    orchestrator: OrchestrationDefinition<undefined, O> | OrchestrationDefinition<unknown, O>,
-    options?: StartNewOptions,
+    ...[options]: StartArguments<I>
   ): Promise<OrchestrationHandle<O>>;
   function startNew(
     orchestrator: string,

@@ -112,7 +112,7 @@ onEveryStore("whatever happens in whatever order", (open) => {
         expect(status?.run).toBe(1);
         expect(status?.generation).toBe(Math.floor(raised / 3) + 1);
       }),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
   });
 
@@ -226,7 +226,7 @@ onEveryStore("whatever happens in whatever order", (open) => {
         const tokens = executions.map((each) => each.fencingToken);
         expect(tokens).toEqual([...new Set(tokens)].toSorted((a, b) => b - a));
       }),
-      { numRuns: 40 },
+      { numRuns: 20 },
     );
   });
 });

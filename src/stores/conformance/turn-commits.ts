@@ -52,10 +52,19 @@ export function checkTurnCommits(check: Check): void {
     const other = await busyInstance(hub, "order-2");
     return { ...valid, consumed: [...valid.consumed, ...other.messages.slice(0, 1).map(({ n }) => n)] };
   });
+  checkGuard("it takes in nothing but another instance's message", async (valid, _loaded, hub) => {
+    const other = await busyInstance(hub, "order-2");
+    return { ...valid, consumed: other.messages.slice(0, 1).map(({ n }) => n) };
+  });
   checkGuard("it takes in a request", async (valid, _loaded, hub) => {
     const requests = await hub.requests();
     assert.ok(requests.length > 0);
     return { ...valid, consumed: [...valid.consumed, ...requests.map(({ n }) => n)] };
+  });
+  checkGuard("it takes in nothing but a request", async (valid, _loaded, hub) => {
+    const requests = await hub.requests();
+    assert.ok(requests.length > 0);
+    return { ...valid, consumed: requests.slice(0, 1).map(({ n }) => n) };
   });
 
   for (const state of ENDED_STATES) {
