@@ -1,5 +1,5 @@
 import type { Logger } from "./core/env.js";
-import { TaskFailedError, TimerCanceledError } from "./core/errors.js";
+import { OrchestrationFailedError, TaskFailedError, TimerCanceledError } from "./core/errors.js";
 
 /** How deep a chain of causes is followed. */
 const MAX_CAUSES = 16;
@@ -40,6 +40,7 @@ function onRejection(reason: unknown): void {
 function stemsFromTask(reason: unknown): boolean {
   let at = reason;
   for (let depth = 0; depth < MAX_CAUSES && at instanceof Error; depth++) {
+    if (at instanceof OrchestrationFailedError) return false; // told to a client: that program's own affair
     if (at instanceof TaskFailedError || at instanceof TimerCanceledError) return true;
     at = at instanceof AggregateError ? at.errors.find((error) => stemsFromTask(error)) : at.cause;
   }

@@ -1,60 +1,39 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
-import { InstanceEndedError, orchestration, TaskHub, type TaskHubClient } from "../../src/index.js";
+import { expect, test } from "vitest";
+import { InstanceEndedError, orchestration, type TaskHubClient } from "../../src/index.js";
+import { NOW, onEveryStore, storeWith } from "./support.js";
 
-/** More than any run that can end lets anybody raise: whoever gets so far has seen one that cannot. */
+/** More events than any run that can end lets anybody raise: after so many, the clients give up. */
 const MAX_RAISES = 5000;
 
-/** So many clients raise at once, each without a pause. */
-const RAISERS = 4;
-
-const folders: string[] = [];
-
-afterEach(async () => {
-  for (const folder of folders.splice(0)) await rm(folder, { recursive: true });
-});
-
-const STORES: readonly [string, () => Promise<string>][] = [
-  ["memory", async () => "memory"],
-  [
-    "sqlite",
-    async () => {
-      const folder = await mkdtemp(join(tmpdir(), "tenure-mail-"));
-      folders.push(folder);
-      return `sqlite:${join(folder, "hub.db")}`;
-    },
-  ],
-];
-
-/** Raises events until the instance has ended. @returns how many were accepted, and whether it did end. */
-async function raiseOn(client: TaskHubClient, raises: { left: number }): Promise<[number, boolean]> {
-  for (let accepted = 0; ; accepted++) {
-    if (raises.left-- <= 0) return [accepted, false];
-    try {
-      await client.raiseEvent("x", "e", accepted);
-    } catch (error) {
-      if (error instanceof InstanceEndedError) return [accepted, true];
-      throw error;
-    }
-  }
-}
-
-describe.each(STORES)("a run that is to end while events are raised without a pause (%s)", (_name, store) => {
+onEveryStore("a run that is to end while events are raised without a pause", (open) => {
   test("does end, and every accepted event is in its history or counted as dropped", async () => {
     const takesOne = orchestration("takesOne", async (ctx) => ctx.waitForExternalEvent<number>("e"));
-    await using hub = await TaskHub.open({ store: await store(), functions: [takesOne] });
+    const clients: TaskHubClient[] = [];
+    let accepted = 0;
+    const raise = async (): Promise<void> => {
+      await clients[0]?.raiseEvent("x", "e", accepted);
+      accepted += 1;
+    };
+    // Whenever a turn is about to end the run, another event has just been accepted.
+    const hub = await open([takesOne], {}, (store) =>
+      storeWith(store, {
+        commit: async (turns) => {
+          if (turns.some((turn) => turn.end !== undefined) && accepted < MAX_RAISES) await raise();
+          return store.commit(turns);
+        },
+      }),
+    );
+    clients.push(hub.client);
     const start = await hub.client.startNew(takesOne, { instanceId: "x" });
-    await hub.client.waitForStart("x");
-    const raises = { left: MAX_RAISES };
-    const raisers = Array.from({ length: RAISERS }, () => raiseOn(hub.client, raises));
-    const raised = await Promise.all(raisers);
-    expect(raised.map(([, sawEnd]) => sawEnd)).toEqual(raised.map(() => true));
-    const accepted = raised.reduce((sum, [count]) => sum + count, 0);
-    expect(await start.result()).toBe(0);
+    await hub.idle();
+    await raise();
+    await hub.idle();
+    expect(await start.result(NOW)).toBe(0);
+    expect(accepted).toBeLessThan(MAX_RAISES);
+    await expect(raise()).rejects.toBeInstanceOf(InstanceEndedError);
     const history = await hub.client.getHistory("x");
     const taken = history?.events.filter((event) => event.type === "EventRaised") ?? [];
+    expect(history?.execution.droppedMessages).toBeGreaterThan(0);
     expect(taken.length + (history?.execution.droppedMessages ?? 0)).toBe(accepted);
   });
 });

@@ -14,8 +14,8 @@ describe("an orchestration that continues as new for ever, on a store that never
     await using hub = await TaskHub.open({ store: "memory", functions: [eternal] });
     const ids = Array.from({ length: count }, (_each, index) => `eternal-${index}`);
     for (const instanceId of ids) await hub.client.startNew(eternal, { instanceId, input: 0 });
-    await new Promise((fired) => {
-      setTimeout(fired, 1);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1);
     });
     for (const id of ids) {
       await hub.client.terminate(id, "enough");

@@ -21,6 +21,10 @@ export function checkPurge(check: Check): void {
       for (const { executionId } of executions) {
         assert.equal(await hub.store.history("order-1", executionId), undefined);
       }
+      for (const status of [...ENDED_STATES, "ContinuedAsNew"] as const) {
+        const query = { status, endedBeforeMs: Number.MAX_SAFE_INTEGER, limit: 100 };
+        assert.equal(await hub.store.pruneExecutions(query), 0);
+      }
       assert.deepEqual(await hub.store.heads(iids), []);
       assert.deepEqual(await hub.store.load(iids), []);
     });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { startPolicy } from "../../core/start-policy.js";
 import type { Check } from "./check.js";
 import { eventsIn, everything, present, requestTo, typesIn } from "./test-hub.js";
 
@@ -7,7 +8,7 @@ export function checkReplacement(check: Check): void {
   check("the replaced run is terminated, and says by what", async (hub) => {
     await hub.run("order-1");
     const before = await hub.load("order-1");
-    const start = hub.startCommand("order-1", { policy: { ...terminate } });
+    const start = hub.startCommand("order-1", { policy: startPolicy("terminate", "reject") });
     await hub.command(start);
     const [current, past] = await hub.store.executions("order-1");
     assert.equal(current?.executionId, start.executionId);
@@ -109,8 +110,3 @@ export function checkReplacement(check: Check): void {
     assert.equal(present(executions[0]).status, "Pending");
   });
 }
-
-const terminate = {
-  ifLive: "terminate",
-  ifEnded: { Completed: "reject", Failed: "reject", Terminated: "reject", Canceled: "reject" },
-} as const;

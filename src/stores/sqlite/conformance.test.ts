@@ -6,15 +6,21 @@ import type { Store } from "../../core/store.js";
 import { storeConformance } from "../conformance/index.js";
 import { openSqliteStore } from "./store.js";
 
-/** A round is a handful of flushes: `npm run test:races` runs the 10,000 that the memory store always runs. */
-const rounds = Number(process.env["TENURE_RACE_ROUNDS"] ?? 300);
+/**
+ * A round is a handful of flushes, and in the thread a handful of messages too: `npm run test:races` runs
+ * there, too, the 10,000 that the other stores always run.
+ */
+const threadRounds = Number(process.env["TENURE_RACE_ROUNDS"] ?? 300);
+
+/** The longest case takes half a minute on a quiet machine. */
+const TIMEOUT_MS = 900_000;
 
 describe.each([
-  { place: "in a thread of its own", inline: false },
-  { place: "inline", inline: true },
-])("the SQLite store $place", ({ inline }) => {
+  { place: "in a thread of its own", inline: false, rounds: threadRounds },
+  { place: "inline", inline: true, rounds: 10_000 },
+])("the SQLite store $place", ({ inline, rounds }) => {
   storeConformance({
-    test,
+    test: (name, run) => test(name, run, TIMEOUT_MS),
     rounds,
     open: async ({ taskHub }) => {
       const folder = await mkdtemp(join(tmpdir(), "tenure-"));
