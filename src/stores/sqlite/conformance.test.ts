@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, test } from "vitest";
+import { describe, test, vi } from "vitest";
 import type { Store } from "../../core/store.js";
 import { storeConformance } from "../conformance/index.js";
 import { openSqliteStore } from "./store.js";
@@ -13,14 +13,14 @@ import { openSqliteStore } from "./store.js";
 const threadRounds = Number(process.env["TENURE_RACE_ROUNDS"] ?? 300);
 
 /** The longest case takes half a minute on a quiet machine. */
-const TIMEOUT_MS = 900_000;
+vi.setConfig({ testTimeout: 900_000 });
 
 describe.each([
   { place: "in a thread of its own", inline: false, rounds: threadRounds },
   { place: "inline", inline: true, rounds: 10_000 },
 ])("the SQLite store $place", ({ inline, rounds }) => {
   storeConformance({
-    test: (name, run) => test(name, run, TIMEOUT_MS),
+    test,
     rounds,
     open: async ({ taskHub }) => {
       const folder = await mkdtemp(join(tmpdir(), "tenure-"));
