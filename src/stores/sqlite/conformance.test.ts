@@ -6,22 +6,16 @@ import type { Store } from "../../core/store.js";
 import { storeConformance } from "../conformance/index.js";
 import { openSqliteStore } from "./store.js";
 
-/**
- * A round is a handful of flushes, and in the thread a handful of messages too: `npm run test:races` runs
- * there, too, the 10,000 that the other stores always run.
- */
-const threadRounds = Number(process.env["TENURE_RACE_ROUNDS"] ?? 300);
-
-/** The longest case takes half a minute on a quiet machine. */
+/** Ten thousand rounds of a race take a while on a busy machine. */
 vi.setConfig({ testTimeout: 900_000 });
 
 describe.each([
-  { place: "in a thread of its own", inline: false, rounds: threadRounds },
-  { place: "inline", inline: true, rounds: 10_000 },
-])("the SQLite store $place", ({ inline, rounds }) => {
+  { place: "in a thread of its own", inline: false },
+  { place: "inline", inline: true },
+])("the SQLite store $place", ({ inline }) => {
   storeConformance({
     test,
-    rounds,
+    rounds: 10_000,
     open: async ({ taskHub }) => {
       const folder = await mkdtemp(join(tmpdir(), "tenure-"));
       const file = join(folder, "hub.db");
