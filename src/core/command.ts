@@ -90,7 +90,6 @@ export interface RewindCommand extends Addressed {
   readonly executionId: string;
   /** The rewritten history, as the new generation's first chunk: the row's sequence becomes 1. */
   readonly history: Chunk;
-  readonly events: number;
   /** Activities in that history without a result: they run again. */
   readonly activities: number;
   /** Open timers in that history. */

@@ -75,7 +75,6 @@ export function rewindCommand(
     expectedExecutionId: failed.executionId,
     executionId: at.executionId,
     history: encodeChunk(kept.map((event) => rememberExecution(event, failed.executionId))),
-    events: kept.length,
     activities,
     timers,
     mail: encodeChunk([rewound, ...redelivered]),

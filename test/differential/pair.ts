@@ -204,7 +204,6 @@ class Side {
       expectedExecutionId: stale || instance === undefined ? "0".repeat(32) : instance.executionId,
       executionId: this.#id(),
       history: encodeChunk([{ type: "OrchestratorStarted", atMs }]),
-      events: 1,
       activities: id % 2,
       timers: [{ task: 3, dueMs: atMs + 5 }],
       mail: encodeChunk([{ type: "ExecutionRewound", atMs }]),

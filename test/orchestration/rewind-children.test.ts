@@ -195,7 +195,6 @@ describe("the decision on a rewind that its parent asked for", () => {
     kind: "rewind",
     expectedExecutionId: "e1",
     history: encodeChunk([]),
-    events: 0,
     activities: 0,
     timers: [],
     mail: encodeChunk([{ type: "ExecutionRewound", atMs: 20 }]),

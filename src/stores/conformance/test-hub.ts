@@ -160,7 +160,6 @@ export class TestHub {
         { type: "OrchestratorStarted", atMs },
         { type: "ExecutionStarted", atMs },
       ]),
-      events: 2,
       activities: 0,
       timers: [],
       mail: encodeChunk([{ type: "ExecutionRewound", atMs }]),
