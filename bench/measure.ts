@@ -49,8 +49,19 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
-/** Resident memory in MB, after a collection where the process allows one. */
-export function residentMb(): number {
+/**
+ * Resident memory in MB, after a collection where the process allows one. V8 gives the pages that it has
+ * emptied back to the system in the background: it is given the time.
+ */
+export async function residentMb(): Promise<number> {
   globalThis.gc?.();
+  await settle(200);
   return process.memoryUsage.rss() / 1024 / 1024;
+}
+
+/** Lets what is under way come to rest. */
+export function settle(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
 }

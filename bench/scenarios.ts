@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { TaskHub } from "tenure";
 import { openSqliteStore } from "../dist/stores/sqlite/store.js";
-import { closedLoop, costOf, inFolder, residentMb } from "./measure.js";
+import { closedLoop, costOf, inFolder, median, residentMb, settle } from "./measure.js";
 import { fanOut, functions, hello5, sequence, stepTimesMs, waiter } from "./workloads.js";
 
 /** Figures of one run of a scenario, by name. */
@@ -27,11 +27,15 @@ async function withHub(
 function hello5Loop(total: number, inFlight: number, warmUp: number): Scenario {
   return (folder) =>
     withHub(folder, async (hub, commits) => {
+      const latenciesMs: number[] = [];
       const one = async (): Promise<void> => {
+        const fromMs = performance.now();
         const start = await hub.client.startNew(hello5, {});
         await start.waitForCompletion();
+        latenciesMs.push(performance.now() - fromMs);
       };
       await closedLoop(warmUp, inFlight, one);
+      latenciesMs.length = 0;
       const before = commits();
       const { wallMs, cpuMs } = await costOf(() => closedLoop(total, inFlight, one));
       return {
@@ -39,7 +43,7 @@ function hello5Loop(total: number, inFlight: number, warmUp: number): Scenario {
         cpuMsEach: cpuMs / total,
         commitsEach: (commits() - before) / total,
         groupSize: (total * 7) / (commits() - before),
-        latencyMs: (wallMs * inFlight) / total,
+        latencyMs: median(latenciesMs),
       };
     });
 }
@@ -68,7 +72,7 @@ const EDGE_STEPS = 100;
 
 const longSequence: Scenario = (folder) =>
   withHub(folder, async (hub) => {
-    const warm = await hub.client.startNew(sequence, { input: 200 });
+    const warm = await hub.client.startNew(sequence, { input: SEQUENCE_STEPS });
     await warm.waitForCompletion();
     stepTimesMs.length = 0;
     const { wallMs } = await costOf(async () => {
@@ -87,27 +91,31 @@ const longSequence: Scenario = (folder) =>
   });
 
 const IDLE = 10_000;
-const IDLE_SECONDS = 5;
+const IDLE_SECONDS = 7;
 
 const idleInstances: Scenario = (folder) =>
   withHub(folder, async (hub) => {
     await closedLoop(500, 100, async () => (await hub.client.startNew(hello5, {})).waitForCompletion());
-    const beforeMb = residentMb();
+    await settle(2000);
+    const beforeMb = await residentMb();
     const ids = Array.from({ length: IDLE }, (_, index) => `idle-${index}`);
     const started = await costOf(async () => {
       await closedLoop(IDLE, 500, (index) => hub.client.startNew(waiter, { instanceId: ids[index] ?? "" }));
       await closedLoop(IDLE, 500, (index) => hub.client.waitForStart(ids[index] ?? ""));
     });
-    await settle(1000);
-    const addedMb = residentMb() - beforeMb;
-    const idle = await costOf(() => settle(IDLE_SECONDS * 1000));
+    await settle(2000); // what starting them has caused comes to rest
+    const seconds: number[] = [];
+    for (let second = 0; second < IDLE_SECONDS; second++) {
+      seconds.push((await costOf(() => settle(1000))).cpuMs);
+    }
+    const addedMb = (await residentMb()) - beforeMb;
     const woken = await costOf(async () => {
       await closedLoop(IDLE, 500, (index) => hub.client.raiseEvent(ids[index] ?? "", "go"));
       await closedLoop(IDLE, 500, (index) => hub.client.waitForCompletion(ids[index] ?? ""));
     });
     return {
       addedMb,
-      idleCpuMsPerSecond: idle.cpuMs / IDLE_SECONDS,
+      idleCpuMsPerSecond: median(seconds),
       startAllMs: started.wallMs,
       wakeAllMs: woken.wallMs,
     };
@@ -135,17 +143,11 @@ const starts: Scenario = async (folder) => {
   };
 };
 
-function settle(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}
-
 /** What `run.ts` measures, by name. */
 export const scenarios: Readonly<Record<string, Scenario>> = {
   "hello5-100": hello5Loop(6000, 100, 1000),
   "hello5-1000": hello5Loop(10_000, 1000, 2000),
-  "hello5-alone": hello5Loop(300, 1, 100),
+  "hello5-alone": hello5Loop(300, 1, 1000),
   // With each fsync slowed to 1 ms (see run.ts): group commit must show.
   "hello5-slow-disk": hello5Loop(4000, 100, 500),
   sequence: longSequence,

@@ -101,7 +101,7 @@ export class LocalExecutor implements Executor {
     const orchestrator = registry.orchestrations.get(instance.name);
     if (orchestrator === undefined)
       throw new TypeError(`orchestration "${instance.name}" is not registered here`);
-    return new OrchestrationRun({ orchestrator, instance, execution, env, codec, logger });
+    return new OrchestrationRun(instance, { orchestrator, execution, env, codec, logger });
   }
 
   /** Signal and log are made when they are first looked at: most activities use neither. */

@@ -24,7 +24,6 @@ import { CancelableTask, Task, type TaskScope } from "./task.js";
 /** What a run needs from its surroundings. */
 export interface RunParts {
   readonly orchestrator: OrchestratorFunction;
-  readonly instance: Instance;
   readonly execution: Execution;
   readonly env: Env;
   readonly codec: PayloadCodec;
@@ -101,9 +100,10 @@ export class OrchestrationRun implements TaskScope {
   #turnOpen = false;
   #fault: TenureError | undefined;
 
-  constructor(parts: RunParts) {
+  /** @param instance as it is at the first turn; it is not kept, because each turn makes a new one. */
+  constructor(instance: Instance, parts: RunParts) {
     this.#parts = parts;
-    this.#context = new OrchestrationContext(this, parts.instance, parts.execution, parts.codec);
+    this.#context = new OrchestrationContext(this, instance, parts.execution, parts.codec);
   }
 
   /** Runs the committed turns again. @returns why it cannot go on, if it cannot. */
@@ -363,7 +363,7 @@ export class OrchestrationRun implements TaskScope {
   #checkTurn(what: string): void {
     if (this.#turnOpen && this.#settled === undefined) return;
     const error = new ContextMisuseError(
-      `The context of '${this.#parts.instance.instanceId}' was used (${what}) ` +
+      `The context of '${this.#context.instanceId}' was used (${what}) ` +
         `${this.#settled === undefined ? "outside a turn" : "after the orchestrator had ended"}. ` +
         "Await only what the context gives, and do not keep it beyond the function.",
     );
@@ -445,9 +445,9 @@ export class OrchestrationRun implements TaskScope {
 
   /** Logs once, not again in replay. */
   logger(): Logger {
-    const { logger, instance, execution } = this.#parts;
+    const { logger, execution } = this.#parts;
     const fields = {
-      instanceId: instance.instanceId,
+      instanceId: this.#context.instanceId,
       executionId: execution.executionId,
       orchestration: execution.name,
     };

@@ -122,12 +122,14 @@ interface Deferred<T> {
   reject(error: unknown): void;
 }
 
+const NOT_YET = { resolve: () => {}, reject: () => {} };
+
 function defer<T>(): Deferred<T> {
-  let settle: Pick<Deferred<T>, "resolve" | "reject"> = { resolve: () => {}, reject: () => {} };
+  let settle: Pick<Deferred<T>, "resolve" | "reject"> = NOT_YET;
   const promise = new Promise<T>((resolve, reject) => {
     settle = { resolve, reject };
   });
-  return { promise, ...settle };
+  return { promise, resolve: settle.resolve, reject: settle.reject };
 }
 
 function settleDeferred<T>(deferred: Deferred<T>, state: State<T>): void {

@@ -5,6 +5,7 @@ import type { BatchResult, Operation } from "./batch.js";
 import type { DatabaseOptions, SqliteDatabase } from "./database.js";
 import { errorOf } from "./fault.js";
 import type { Caller, CallName, DatabaseHost } from "./host.js";
+import { AWAKE_MS, isLone, Vigil } from "./vigil.js";
 import { type Ask, encodeOperations, type Reply } from "./wire.js";
 
 /** Runs the database in a thread of its own, so that no flush and no checkpoint blocks the user's event loop. */
@@ -44,6 +45,7 @@ class ThreadHost implements DatabaseHost {
   readonly #callers = new Map<number, Caller>();
   #outbox: Ask[] = [];
   #lastId = 0;
+  readonly #vigil = new Vigil();
   #gone: Error | undefined;
 
   constructor(worker: Worker, secret: string, foundElsewhere: () => void) {
@@ -60,6 +62,7 @@ class ThreadHost implements DatabaseHost {
   }
 
   write(operations: readonly Operation[]): Promise<BatchResult> {
+    if (isLone(operations)) this.#vigil.keep(AWAKE_MS);
     return this.#ask((id) => ({ kind: "write", id, operations: encodeOperations(operations) }));
   }
 
@@ -130,6 +133,7 @@ class ThreadHost implements DatabaseHost {
   #receive(reply: Reply): void {
     switch (reply.kind) {
       case "wrote":
+        this.#vigil.end();
         this.#takeCaller(reply.id).resolve({ results: reply.results, notice: reply.notice });
         break;
       case "returned":

@@ -5,6 +5,7 @@ import { DatabaseFault, faultOf } from "./fault.js";
 import { callDatabase } from "./host.js";
 import { Lookout } from "./lookout.js";
 import { TurnWatch } from "./turn-watch.js";
+import { AWAKE_MS, isLone, Vigil } from "./vigil.js";
 import { type Ask, decodeOperations, optionsOf, type Reply } from "./wire.js";
 
 const port = parentPort;
@@ -37,10 +38,13 @@ function serve(database: SqliteDatabase): void {
     reply({ kind: "foundElsewhere" });
     sendReplies();
   });
+  const vigil = new Vigil();
   const turnWatch = new TurnWatch(database);
   port?.on("message", (asks: readonly Ask[]) => {
+    vigil.end();
     for (const ask of asks) handle(ask);
     sendReplies();
+    if (asks.some((ask) => ask.kind === "write" && isLone(ask.operations))) vigil.keep(AWAKE_MS);
   });
   reply({ kind: "opened", secret: database.secret });
   sendReplies();
