@@ -9,6 +9,7 @@ import type {
   RuntimeStatus,
   Tags,
 } from "./instance.js";
+import type { Leases } from "./leases.js";
 import type { Mail, Message } from "./message.js";
 import type { Payload } from "./payload.js";
 import type { StartPolicy } from "./start-policy.js";
@@ -27,6 +28,13 @@ export interface Store {
   readonly taskHub: string;
   /** Signs continuation tokens: made once per hub, kept in the store. */
   readonly secret: string;
+  /**
+   * How long after a message has been handed over one with a lower number may still appear, at most. 0 where
+   * numbers rise in the order of commits.
+   */
+  readonly lateMessagesMs: number;
+  /** Where several workers share the hub's shards. Absent: one engine at a time owns them all. */
+  readonly leases?: Leases;
 
   /**
    * Makes this process an engine of the hub and shows its worker to others until `close`.
@@ -35,7 +43,7 @@ export interface Store {
    */
   join(worker: WorkerInfo): Promise<void>;
   /** The workers that are alive now. */
-  workers(): Promise<readonly WorkerInfo[]>;
+  workers(): Promise<readonly ShownWorker[]>;
 
   /** Carries out commands, each in a transaction of its own; answers in the same order. */
   execute(commands: readonly Command[]): Promise<readonly CommandAnswer[]>;
@@ -120,6 +128,16 @@ export interface WorkerInfo {
   readonly sinceMs: number;
   readonly orchestrations: readonly string[];
   readonly activities: readonly string[];
+}
+
+/** A worker as others see it. */
+export interface ShownWorker extends WorkerInfo {
+  /** How many shards it holds, where workers share a hub. */
+  readonly shards?: number;
+  /** When its lease ends, by the store's clock, unless it is renewed. */
+  readonly leaseEndMs?: number;
+  /** It takes nothing new and gives its shards back. */
+  readonly draining?: boolean;
 }
 
 /**

@@ -48,6 +48,7 @@ export class MemoryStore implements Store {
   readonly taskHub: string;
   readonly description: string;
   readonly secret: string;
+  readonly lateMessagesMs = 0;
 
   readonly #hub: Hub;
   #joined = false;

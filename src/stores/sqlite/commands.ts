@@ -25,7 +25,7 @@ import {
   instanceOf,
   optionalRow,
   Row,
-} from "./rows.js";
+} from "../rows.js";
 import type { Transaction } from "./transaction.js";
 
 /** For how long a retried start is told what the first one was told: 24 h. */

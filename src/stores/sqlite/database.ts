@@ -31,7 +31,7 @@ import {
   unfinishedInstances,
 } from "./reads.js";
 import { listRefusals, recordRefusals } from "./refusals.js";
-import { Row } from "./rows.js";
+import { Row } from "../rows.js";
 import { migrate } from "./schema.js";
 import { changeSetting, readSetting } from "./settings.js";
 import { type BlockedTurn, clearStrikes, listStrikes, recordStrike, withdrawStrike } from "./strikes.js";

@@ -2,7 +2,7 @@ import type { ListCursor, ListFilter, ListPage, ListQuery } from "../../core/sto
 import type { Connection } from "./connection.js";
 import type { SqlValue } from "./driver.js";
 import { RECORDS } from "./reads.js";
-import { optionalRow, Row, recordOf, STATUS_CODES, statusBits } from "./rows.js";
+import { optionalRow, Row, recordOf, STATUS_CODES, statusBits } from "../rows.js";
 
 const LIVE = statusBits(["Pending", "Running", "Suspended"]);
 

@@ -1,7 +1,7 @@
 import { EngineFaultError } from "../../core/errors.js";
 import { type Instance, isLive } from "../../core/instance.js";
 import { shardOf } from "../../core/shard.js";
-import { Row } from "./rows.js";
+import { Row } from "../rows.js";
 import type { Transaction } from "./transaction.js";
 
 /**

@@ -12,7 +12,7 @@ import {
   optionalRow,
   Row,
   recordOf,
-} from "./rows.js";
+} from "../rows.js";
 
 /** An instance beside its current execution, for {@link recordOf}. */
 export const RECORDS = `select ${INSTANCE_COLUMNS}, ${EXECUTION_COLUMNS} from ${INSTANCE_TABLES}

@@ -81,6 +81,7 @@ export class SqliteStore implements Store {
   readonly description: string;
   readonly taskHub: string;
   readonly secret: string;
+  readonly lateMessagesMs = 0;
 
   readonly #host: DatabaseHost;
   readonly #writes: GroupCommit<Operation, Result>;

@@ -6,7 +6,7 @@ import type { Operation, OperationResult } from "./batch.js";
 import type { DatabaseOptions } from "./database.js";
 import type { Fault } from "./fault.js";
 import type { CallName } from "./host.js";
-import type { Building } from "./rows.js";
+import type { Building } from "../rows.js";
 import type { Notice } from "./transaction.js";
 import type { Turn } from "./turns.js";
 

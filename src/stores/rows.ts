@@ -1,5 +1,5 @@
-import { EngineFaultError } from "../../core/errors.js";
-import { type Failure, isFailure } from "../../core/failure.js";
+import { EngineFaultError } from "../core/errors.js";
+import { type Failure, isFailure } from "../core/failure.js";
 import type {
   Execution,
   Instance,
@@ -8,8 +8,8 @@ import type {
   ParentLink,
   Parked,
   Tags,
-} from "../../core/instance.js";
-import type { Message } from "../../core/message.js";
+} from "../core/instance.js";
+import type { Message } from "../core/message.js";
 
 /** The numbers that status columns hold. They never change their meaning; live ones are below 2. */
 export const STATUS_CODES = {

@@ -1,0 +1,33 @@
+/**
+ * How several workers share the shards of a hub. Leases only save work: two workers that both believe they own a
+ * shard cannot do harm, because every commit is guarded by the row that it writes (docs/architecture.md).
+ *
+ * All times are the store's own clock; a worker trusts its lease until {@link leaseMs} after it has *sent* the
+ * renewal, less a margin, by its monotonic clock.
+ */
+export interface Leases {
+  /** How long a lease lasts from its last renewal. */
+  readonly leaseMs: number;
+  /** How often to renew. */
+  readonly renewMs: number;
+  /**
+   * Renews the worker's lease and tells how the hub is shared now. Workers that are known to be dead are left out,
+   * whether their lease has ended or they can be shown to be gone before that. A worker that was taken for dead by
+   * others joins again by this call, without the shards that it had.
+   */
+  renew(worker: string): Promise<Membership>;
+  /** Takes those of the shards that nobody holds, or that a dead worker held. Returns what was taken. */
+  claim(worker: string, shards: readonly number[]): Promise<readonly number[]>;
+  /** Gives back shards that this worker holds, and lets the others know. */
+  release(worker: string, shards: readonly number[]): Promise<void>;
+  /** Shows others that this worker takes no more shards: it is about to go. */
+  drain(worker: string): Promise<void>;
+}
+
+/** How a hub is shared. */
+export interface Membership {
+  /** Workers that live, the caller among them. */
+  readonly workers: readonly { readonly id: string; readonly draining: boolean }[];
+  /** Who holds which shard; a shard without an entry is free, or held by a dead worker. */
+  readonly owners: ReadonlyMap<number, string>;
+}
