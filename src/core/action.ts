@@ -7,7 +7,14 @@ import type { StartPolicy } from "./start-policy.js";
  * `id` counts a generation's actions from 0, in the order in which the code made them.
  */
 export type Action =
-  | { readonly type: "ScheduleTask"; readonly id: number; readonly name: string; readonly input?: Payload }
+  | {
+      readonly type: "ScheduleTask";
+      readonly id: number;
+      readonly name: string;
+      readonly input?: Payload;
+      /** Which processes may run it: those that serve this queue. Absent: the one that runs the turn. */
+      readonly queue?: string;
+    }
   | { readonly type: "CreateTimer"; readonly id: number; readonly fireAtMs: number }
   | {
       readonly type: "CreateSubOrchestration";

@@ -23,6 +23,10 @@ export interface OrchestrationDefinition<I = unknown, O = unknown> extends Defin
 /** An activity function under its name. Made by `activity()`. */
 export interface ActivityDefinition<I = unknown, O = unknown> extends Definition, Typed<I, O> {
   readonly [DEFINITION]: "activity";
+  /** Which processes may run it: those that serve this queue. Absent: the one that runs the orchestration. */
+  readonly queue?: string;
+  /** How many of it run at once in one process, at most. */
+  readonly maxConcurrent?: number;
 }
 
 /** Whether a value was made by `orchestration()`, `activity()` or `httpTrigger()`. */

@@ -71,6 +71,8 @@ export interface Executor {
   /** Names of what it can run. A turn or an activity of another name is left unclaimed, visibly. */
   readonly orchestrations: readonly string[];
   readonly activities: readonly string[];
+  /** How many activities of a name may run at once here; names that are not among them have no limit of their own. */
+  readonly maxConcurrent?: ReadonlyMap<string, number>;
   runTurn(item: TurnWorkItem): Promise<TurnOutcome>;
   runActivity(item: ActivityWorkItem): Promise<ActivityOutcome>;
   /** Drops what is kept of this instance: its commit was refused, it ended, or it was evicted. */

@@ -63,7 +63,7 @@ function encodeEvent(event: HistoryEvent, dt: number): unknown[] {
     case "ExecutionStarted":
       return trim([1, dt, event.firstExecutionId]);
     case "TaskScheduled":
-      return trim([2, dt, event.id, event.name, event.input]);
+      return trim([2, dt, event.id, event.name, event.input, event.queue]);
     case "TaskCompleted":
       return trim([3, dt, event.taskScheduledId, event.result]);
     case "TaskFailed":
@@ -120,6 +120,7 @@ function decodeEvent(fields: Fields, previousMs: number): HistoryEvent {
         id: fields.number(2),
         name: fields.text(3),
         ...fields.optional(4, "input"),
+        ...fields.optional(5, "queue"),
       };
     case 3:
       return {

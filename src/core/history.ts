@@ -72,6 +72,8 @@ export type ActionEvent =
       readonly id: number;
       readonly name: string;
       readonly input?: Payload;
+      /** Set where it left the owner's process by a queue. */
+      readonly queue?: string;
     }
   | {
       readonly type: "SubOrchestrationInstanceCreated";

@@ -13,6 +13,7 @@ import type { Leases } from "./leases.js";
 import type { Mail, Message } from "./message.js";
 import type { Payload } from "./payload.js";
 import type { StartPolicy } from "./start-policy.js";
+import type { QueuedActivity, Tasks } from "./task.js";
 
 /**
  * Where a task hub lives. A store writes what it is given and never looks inside an event: core's
@@ -35,6 +36,8 @@ export interface Store {
   readonly lateMessagesMs: number;
   /** Where several workers share the hub's shards. Absent: one engine at a time owns them all. */
   readonly leases?: Leases;
+  /** Work that processes other than an instance's owner do. Absent where one engine does it all. */
+  readonly tasks?: Tasks;
 
   /**
    * Makes this process an engine of the hub and shows its worker to others until `close`.
@@ -172,6 +175,8 @@ export interface TurnCommit {
   readonly customStatus?: Payload | null;
   readonly timersSet: readonly TimerRow[];
   readonly timersCleared: readonly number[];
+  /** Activities that go to a queue, for whichever process serves it. */
+  readonly queued?: readonly QueuedActivity[];
   readonly requests: readonly OutboundRequest[];
   /** Set, cleared (null) or left (absent). */
   readonly parked?: Parked | null;

@@ -16,12 +16,15 @@ import type { Execution, Instance } from "./instance.js";
 import { encodeRequest } from "./request.js";
 import { KEPT_GENERATIONS } from "./retention.js";
 import type { TurnCommit } from "./store.js";
+import type { QueuedActivity } from "./task.js";
 
 /** An activity that an orchestration waits for. */
 export interface OpenActivity {
   readonly task: number;
   readonly name: string;
   readonly input?: string;
+  /** The queue that it waits on, or runs from: not this worker's to start. */
+  readonly queue?: string;
 }
 
 /** What a turn begins from: the committed state of one instance. */
@@ -138,6 +141,8 @@ function recordTurn(
   commit.chunk = chunk;
   commit.activities = goesOn ? state.openActivities.size - closed.length + started.length : 0;
   if (goesOn && timers.size > 0) commit.timersSet = [...timers.values()];
+  const queued = started.filter(isQueued);
+  if (queued.length > 0) commit.queued = queued;
   commit.timersCleared = cleared;
   commit.requests = requests;
   if (instance.status === "Pending" && !ends) commit.status = "Running";
@@ -241,7 +246,14 @@ function answersIn(
 export function eventOf(action: Action, atMs: number): ActionEvent | undefined {
   switch (action.type) {
     case "ScheduleTask":
-      return { type: "TaskScheduled", atMs, id: action.id, name: action.name, ...inputOf(action) };
+      return {
+        type: "TaskScheduled",
+        atMs,
+        id: action.id,
+        name: action.name,
+        ...inputOf(action),
+        ...(action.queue === undefined ? {} : { queue: action.queue }),
+      };
     case "CreateTimer":
       return { type: "TimerCreated", atMs, id: action.id, fireAtMs: action.fireAtMs };
     case "CreateSubOrchestration":
@@ -279,7 +291,12 @@ export function openTasksOf(
   for (const event of history) {
     switch (event.type) {
       case "TaskScheduled":
-        openActivities.set(event.id, { task: event.id, name: event.name, ...inputOf(event) });
+        openActivities.set(event.id, {
+          task: event.id,
+          name: event.name,
+          ...inputOf(event),
+          ...(event.queue === undefined ? {} : { queue: event.queue }),
+        });
         break;
       case "TaskCompleted":
       case "TaskFailed":
@@ -306,7 +323,16 @@ export function openTasksOf(
 }
 
 function openActivityOf(action: Action & { readonly type: "ScheduleTask" }): OpenActivity {
-  return { task: action.id, name: action.name, ...inputOf(action) };
+  return {
+    task: action.id,
+    name: action.name,
+    ...inputOf(action),
+    ...(action.queue === undefined ? {} : { queue: action.queue }),
+  };
+}
+
+function isQueued(activity: OpenActivity): activity is QueuedActivity {
+  return activity.queue !== undefined;
 }
 
 function childRequest(

@@ -1,3 +1,4 @@
+import { parseLabel } from "../core/arguments.js";
 import {
   type ActivityDefinition,
   DEFINITION,
@@ -41,12 +42,43 @@ export function orchestration<I, R extends OrchestratorReturn>(
   return define("orchestration", name, orchestrator);
 }
 
+/** Where, and how many at a time, an activity may run. */
+export interface ActivityPlacement {
+  /**
+   * A queue: the activity runs in any process that has it registered and serves the queue (by default every process
+   * that has it registered does). Needs a store that processes share. Left out: where the orchestration runs.
+   */
+  readonly queue?: string;
+  /** How many of it run at once in one process. Default: only the process's own limit counts. */
+  readonly maxConcurrent?: number;
+}
+
 /** Defines an activity: ordinary code, run at least once for each time it is scheduled. */
 export function activity<I, O>(
   name: string,
   run: (ctx: ActivityContext, input: I) => O | Promise<O>,
+): ActivityDefinition<I, O>;
+export function activity<I, O>(
+  name: string,
+  placement: ActivityPlacement,
+  run: (ctx: ActivityContext, input: I) => O | Promise<O>,
+): ActivityDefinition<I, O>;
+export function activity<I, O>(
+  name: string,
+  ...rest:
+    | [run: (ctx: ActivityContext, input: I) => O | Promise<O>]
+    | [placement: ActivityPlacement, run: (ctx: ActivityContext, input: I) => O | Promise<O>]
 ): ActivityDefinition<I, O> {
-  return define("activity", name, run);
+  const [placement, run] = rest.length === 1 ? [{}, rest[0]] : rest;
+  const { queue, maxConcurrent } = placement;
+  if (queue !== undefined) parseLabel("queue", queue);
+  if (maxConcurrent !== undefined && !(maxConcurrent >= 1))
+    throw new InvalidArgumentError("maxConcurrent", `must be 1 or more, not ${String(maxConcurrent)}`);
+  return Object.freeze({
+    ...define("activity", name, run),
+    ...(queue === undefined ? {} : { queue }),
+    ...(maxConcurrent === undefined ? {} : { maxConcurrent }),
+  });
 }
 
 function define<K extends "orchestration" | "activity">(
@@ -65,12 +97,15 @@ function define<K extends "orchestration" | "activity">(
 export interface Registry {
   readonly orchestrations: ReadonlyMap<string, OrchestratorFunction>;
   readonly activities: ReadonlyMap<string, ActivityFunction>;
+  /** How many of an activity may run at once in this process, where it says so. */
+  readonly maxConcurrent: ReadonlyMap<string, number>;
 }
 
 /** @throws ConfigurationError when two different functions of one kind share a name. */
 export function createRegistry(definitions: readonly Definition[]): Registry {
   const orchestrations = new Map<string, OrchestratorFunction>();
   const activities = new Map<string, ActivityFunction>();
+  const maxConcurrent = new Map<string, number>();
   for (const definition of definitions) {
     switch (definition[DEFINITION]) {
       case "orchestration":
@@ -78,12 +113,17 @@ export function createRegistry(definitions: readonly Definition[]): Registry {
         break;
       case "activity":
         register(activities, definition, isActivityFunction);
+        if (isLimited(definition)) maxConcurrent.set(definition.name, definition.maxConcurrent);
         break;
       case "httpTrigger":
         break; // the HTTP handler's
     }
   }
-  return { orchestrations, activities };
+  return { orchestrations, activities, maxConcurrent };
+}
+
+function isLimited(definition: Definition): definition is Definition & { readonly maxConcurrent: number } {
+  return "maxConcurrent" in definition && typeof definition.maxConcurrent === "number";
 }
 
 function register<F>(

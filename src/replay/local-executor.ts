@@ -40,6 +40,7 @@ export interface LocalExecutorParts {
 export class LocalExecutor implements Executor {
   readonly orchestrations: readonly string[];
   readonly activities: readonly string[];
+  readonly maxConcurrent: ReadonlyMap<string, number>;
   readonly #parts: LocalExecutorParts;
   readonly #runs = new Map<number, StickyRun>();
   readonly #turnstile = new Turnstile();
@@ -49,6 +50,7 @@ export class LocalExecutor implements Executor {
     this.#parts = parts;
     this.orchestrations = [...parts.registry.orchestrations.keys()];
     this.activities = [...parts.registry.activities.keys()];
+    this.maxConcurrent = parts.registry.maxConcurrent;
   }
 
   async runTurn(item: TurnWorkItem): Promise<TurnOutcome> {

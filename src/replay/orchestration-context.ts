@@ -16,6 +16,8 @@ import type { CancelableTask, Task } from "./task.js";
 /** How an activity is called. */
 export interface ActivityOptions {
   readonly retry?: RetryPolicy;
+  /** Which processes may run it: those that serve this queue. Default: the queue that its definition names, if any. */
+  readonly queue?: string;
 }
 
 /** How a sub-orchestration is called. */
@@ -130,7 +132,9 @@ export class OrchestrationContext {
   ): Task<unknown> {
     const name = nameOf(activity, "activity");
     const payload = encodeValue(this.#codec, input, `the input of activity "${name}"`);
-    return this.#retried(options.retry, () => this.#run.scheduleActivity(name, payload));
+    const queue = options.queue ?? (typeof activity === "string" ? undefined : activity.queue);
+    if (queue !== undefined) parseLabel("queue", queue);
+    return this.#retried(options.retry, () => this.#run.scheduleActivity(name, payload, queue));
   }
 
   /**

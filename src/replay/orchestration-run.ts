@@ -132,8 +132,14 @@ export class OrchestrationRun implements TaskScope {
     return this.#parkedOutcome() ?? this.#outcome();
   }
 
-  scheduleActivity(name: string, input: Payload | undefined): Task<unknown> {
-    return this.#openTask(name, (id) => ({ type: "ScheduleTask", id, name, ...inputOf(input) }));
+  scheduleActivity(name: string, input: Payload | undefined, queue?: string): Task<unknown> {
+    return this.#openTask(name, (id) => ({
+      type: "ScheduleTask",
+      id,
+      name,
+      ...inputOf(input),
+      ...(queue === undefined ? {} : { queue }),
+    }));
   }
 
   createChild({ name, input, instanceId, policy, version, tags }: ChildStart): Task<unknown> {
