@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     environment: "node",
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    globalSetup: ["test/postgres-server.ts"],
     // Some tests start the built CLI as a child process and kill it.
     pool: "forks",
     maxWorkers: 2,

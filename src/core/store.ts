@@ -113,6 +113,11 @@ export interface Store {
    * the main thread is blocked. Returns false where it has none.
    */
   watchTurns?(board: TurnBoard): boolean;
+  /**
+   * Removes what no statement of the road removes, such as mail that reached an instance as its run ended. Called
+   * every half minute or so by one of the hub's workers; works in small batches, and at any time.
+   */
+  sweep?(): Promise<void>;
 
   /** Tells the listener that something may have changed. A hint: it may come late, twice or for nothing. */
   subscribe(listener: (hint: ChangeHint) => void): () => void;

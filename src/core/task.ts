@@ -16,7 +16,8 @@ export const TURN_TASK = -2;
  * Work that leaves the process of the instance's owner, as rows that one worker at a time holds:
  * activities that name a queue; activities in flight when their shard went to another owner, which the
  * worker that began them goes on with; and turns whose orchestrator the owner has not registered.
- * A row goes with its generation: whatever ends a run or moves it on deletes its rows.
+ * A row is worth something only while its generation is the current one of a live run; others are never handed
+ * out, and swept.
  *
  * Holding a row only saves work: a result is taken in once because `finish` deletes the row that it answers in the
  * transaction that writes the answer, and a turn commits under the same guard as its owner's would.

@@ -146,8 +146,8 @@ function checkTurnRaces(check: Check): void {
       const turns = [hub.turnOn(loaded), hub.endOn(loaded), hub.nextOn(loaded)];
       const turn = present(turns[Math.floor(chance() * turns.length)]);
       const [result, answer] = await Promise.all([
-        late(chance, () => hub.commit(turn)),
-        late(chance, () => hub.replace(id)),
+        late(hub, chance, () => hub.commit(turn)),
+        late(hub, chance, () => hub.replace(id)),
       ]);
       const after = await hub.load(id);
       assert.equal(after.instance.executionId, answer.executionId);
@@ -171,8 +171,8 @@ function checkTurnRaces(check: Check): void {
       if ((await hub.store.get(id)) === undefined) await hub.start(id);
       const loaded = await hub.load(id);
       const [first, second] = await Promise.all([
-        late(chance, () => hub.commit(hub.turnOn(loaded, { writer: "worker-1" }))),
-        late(chance, () => hub.commit(hub.turnOn(loaded, { writer: "worker-2" }))),
+        late(hub, chance, () => hub.commit(hub.turnOn(loaded, { writer: "worker-1" }))),
+        late(hub, chance, () => hub.commit(hub.turnOn(loaded, { writer: "worker-2" }))),
       ]);
       assert.notEqual(first.accepted, second.accepted);
       const { sequence, worker } = await hub.instance(id);
@@ -217,9 +217,9 @@ function checkTurnRaces(check: Check): void {
           else assert.equal(answer.outcome, "ended");
         };
         await Promise.all([
-          late(chance, async () => raise(`${round}-a`)),
-          late(chance, act),
-          late(chance, async () => raise(`${round}-b`)),
+          late(hub, chance, async () => raise(`${round}-a`)),
+          late(hub, chance, act),
+          late(hub, chance, async () => raise(`${round}-b`)),
         ]);
         if (ledger.over) await ledger.close(hub, id);
       });
@@ -243,8 +243,8 @@ function checkTurnRaces(check: Check): void {
         const loaded = await hub.load(child);
         const parent = await hub.linkTo(id, round);
         const [result, answer] = await Promise.all([
-          late(chance, () => hub.commit(hub.endOn(loaded))),
-          late(chance, () => hub.start(child, { parent, policy: startPolicy("attach", "return") })),
+          late(hub, chance, () => hub.commit(hub.endOn(loaded))),
+          late(hub, chance, () => hub.start(child, { parent, policy: startPolicy("attach", "return") })),
         ]);
         assert.equal(answer.executionId, loaded.instance.executionId);
         if (!result.accepted) await hub.end(child);
@@ -268,8 +268,8 @@ function checkTurnRaces(check: Check): void {
           await hub.start(id);
           const turn = hub.endOn(await hub.load(id));
           const [result, answer] = await Promise.all([
-            late(chance, () => hub.commit(turn)),
-            late(chance, () => hub.terminate(id)),
+            late(hub, chance, () => hub.commit(turn)),
+            late(hub, chance, () => hub.terminate(id)),
           ]);
           assert.equal(answer.outcome, result.accepted ? "ended" : "done");
           const { instance, execution, chunks } = await hub.load(id);
@@ -339,9 +339,13 @@ async function sideBySide(ids: readonly string[], run: (id: string) => Promise<v
   await Promise.all(Array.from({ length: SIDE_BY_SIDE }, lane));
 }
 
-/** Begins after a few random turns of the microtask queue, so that what is begun together comes in any order. */
-async function late<T>(chance: () => number, act: () => Promise<T>): Promise<T> {
+/**
+ * Begins after a few random turns of the microtask queue, and now and then after a few reads of the store, so that
+ * what is begun together comes in any order: a store at the other end of a wire may need several reads for one side.
+ */
+async function late<T>(hub: TestHub, chance: () => number, act: () => Promise<T>): Promise<T> {
   for (let pauses = Math.floor(chance() * 6); pauses > 0; pauses--) await Promise.resolve();
+  for (let reads = Math.floor(chance() * 8) - 4; reads > 0; reads--) await hub.store.setting("late");
   return act();
 }
 

@@ -26,6 +26,7 @@ import {
   type WorkerInfo,
 } from "../../core/store.js";
 import type { Counters } from "./database.js";
+import { LeaseTable } from "./leases.js";
 import { Refusals } from "./refusals.js";
 import { Strikes } from "./strikes.js";
 
@@ -42,8 +43,9 @@ export class Hub {
   readonly settings = new Map<string, string>();
   readonly refusals = new Refusals();
   readonly strikes = new Strikes();
-  /** The one engine that runs on this hub. */
+  /** The one engine that runs on this hub, where its stores do not share it by leases. */
   engine: WorkerInfo | undefined;
+  readonly leases = new LeaseTable();
   readonly subscriptions = new Set<Subscription>();
 
   readonly #counters: Counters;

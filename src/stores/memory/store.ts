@@ -21,6 +21,7 @@ import type {
   LoadedInstance,
   Refusal,
   Shards,
+  ShownWorker,
   Store,
   StoredHistory,
   Strike,
@@ -28,7 +29,15 @@ import type {
   WorkerInfo,
 } from "../../core/store.js";
 import { MemoryDatabase } from "./database.js";
-import { chunksOf, currentExecution, deleteExecutions, type Hub, type Row } from "./hub.js";
+import {
+  chunksOf,
+  currentExecution,
+  deleteExecutions,
+  type Hub,
+  type Row,
+  type Subscription,
+} from "./hub.js";
+import { type MemoryLeaseOptions, MemoryLeases } from "./leases.js";
 
 /** Opens a task hub that lives in this process's memory and is gone with it. */
 export function openMemoryStore(
@@ -37,10 +46,12 @@ export function openMemoryStore(
     readonly taskHub?: string;
     /** Data to share with other memory stores; its own by default. */
     readonly database?: MemoryDatabase;
+    /** Lets several engines share the hub, as on a server. Without it, one engine at a time owns it. */
+    readonly leases?: MemoryLeaseOptions;
   } = {},
 ): MemoryStore {
-  const { taskHub = "default", database = new MemoryDatabase() } = options;
-  return new MemoryStore(database.hub(taskHub));
+  const { taskHub = "default", database = new MemoryDatabase(), leases } = options;
+  return new MemoryStore(database.hub(taskHub), leases);
 }
 
 /** A handle on a task hub in memory. Several may be open on the same data, as on a file. */
@@ -49,13 +60,21 @@ export class MemoryStore implements Store {
   readonly description: string;
   readonly secret: string;
   readonly lateMessagesMs = 0;
+  readonly leases?: MemoryLeases;
 
   readonly #hub: Hub;
-  #joined = false;
+  #worker: WorkerInfo | undefined;
   #closed = false;
 
-  constructor(hub: Hub) {
+  constructor(hub: Hub, leases?: MemoryLeaseOptions) {
     this.#hub = hub;
+    if (leases !== undefined) {
+      this.leases = new MemoryLeases(
+        leases,
+        () => this.#open().leases,
+        () => this.#tellOthers(),
+      );
+    }
     this.taskHub = hub.taskHub;
     this.description = `memory:${hub.taskHub}`;
     this.secret = hub.secret;
@@ -63,15 +82,17 @@ export class MemoryStore implements Store {
 
   async join(worker: WorkerInfo): Promise<void> {
     const hub = this.#open();
-    const { engine } = hub;
-    if (engine !== undefined)
-      throw new StoreHeldError(this.description, engine.pid, engine.host, engine.sinceMs);
-    hub.engine = worker;
-    this.#joined = true;
+    const holder = this.leases === undefined ? hub.engine : this.#worker;
+    if (holder !== undefined)
+      throw new StoreHeldError(this.description, holder.pid, holder.host, holder.sinceMs);
+    if (this.leases === undefined) hub.engine = worker;
+    else this.leases.join(worker);
+    this.#worker = worker;
   }
 
-  async workers(): Promise<readonly WorkerInfo[]> {
-    const { engine } = this.#open();
+  async workers(): Promise<readonly ShownWorker[]> {
+    const { engine, leases } = this.#open();
+    if (this.leases !== undefined) return leases.workers(this.leases.now());
     return engine === undefined ? [] : [engine];
   }
 
@@ -217,10 +238,19 @@ export class MemoryStore implements Store {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#joined) this.#hub.engine = undefined;
+    if (this.#worker !== undefined) this.#leave(this.#worker);
     for (const subscription of this.#hub.subscriptions) {
       if (subscription.owner === this) this.#hub.subscriptions.delete(subscription);
     }
+  }
+
+  #leave(worker: WorkerInfo): void {
+    if (this.leases === undefined) {
+      this.#hub.engine = undefined;
+      return;
+    }
+    this.#hub.leases.leave(worker.id);
+    this.#tellOthers();
   }
 
   #open(): Hub {
@@ -239,14 +269,23 @@ export class MemoryStore implements Store {
     const hint = hub.takeHint();
     if (hint !== undefined) {
       for (const subscription of hub.subscriptions) {
-        const told: ChangeHint = subscription.owner === this ? hint : { from: "elsewhere" };
-        // Later, so that a listener never runs inside somebody's write.
-        queueMicrotask(() => {
-          if (hub.subscriptions.has(subscription)) subscription.listener(told);
-        });
+        this.#tell(subscription, subscription.owner === this ? hint : { from: "elsewhere" });
       }
     }
     return written;
+  }
+
+  #tellOthers(): void {
+    for (const subscription of this.#hub.subscriptions) {
+      if (subscription.owner !== this) this.#tell(subscription, { from: "elsewhere" });
+    }
+  }
+
+  /** Later, so that a listener never runs inside somebody's write. */
+  #tell(subscription: Subscription, hint: ChangeHint): void {
+    queueMicrotask(() => {
+      if (this.#hub.subscriptions.has(subscription)) subscription.listener(hint);
+    });
   }
 }
 

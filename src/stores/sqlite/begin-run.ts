@@ -1,8 +1,8 @@
 import type { RunBegin } from "../../core/command.js";
 import { shardOf } from "../../core/shard.js";
 import { START_TIMER } from "../../core/store.js";
-import { type Addressee, mailGeneration, setTimers } from "./messages.js";
 import { Row, statusBits } from "../rows.js";
+import { type Addressee, mailGeneration, setTimers } from "./messages.js";
 import type { Transaction } from "./transaction.js";
 
 /** The numbers of a run that began. */

@@ -11,12 +11,6 @@ import { EngineFaultError } from "../../core/errors.js";
 import type { Chunk } from "../../core/history-codec.js";
 import type { Instance, ParentLink } from "../../core/instance.js";
 import { shardOf } from "../../core/shard.js";
-import { beginRun } from "./begin-run.js";
-import type { Connection } from "./connection.js";
-import { endRunFromOutside } from "./end-run.js";
-import { mailAnswer, mailRun } from "./messages.js";
-import { purgeInstance } from "./purge.js";
-import { rewindInstance } from "./rewind.js";
 import {
   EXECUTION_COLUMNS,
   executionOf,
@@ -26,6 +20,12 @@ import {
   optionalRow,
   Row,
 } from "../rows.js";
+import { beginRun } from "./begin-run.js";
+import type { Connection } from "./connection.js";
+import { endRunFromOutside } from "./end-run.js";
+import { mailAnswer, mailRun } from "./messages.js";
+import { purgeInstance } from "./purge.js";
+import { rewindInstance } from "./rewind.js";
 import type { Transaction } from "./transaction.js";
 
 /** For how long a retried start is told what the first one was told: 24 h. */

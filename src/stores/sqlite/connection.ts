@@ -1,6 +1,6 @@
+import { Row } from "../rows.js";
 import type { Driver, DriverConstructor, Statement } from "./driver.js";
 import { DatabaseFault, isBusy } from "./fault.js";
-import { Row } from "../rows.js";
 
 /** How long one attempt waits for another process's transaction, in milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;

@@ -1,7 +1,7 @@
 import type { NextGeneration } from "../../core/store.js";
+import { Row, STATUS_CODES } from "../rows.js";
 import type { Connection } from "./connection.js";
 import { type Addressee, mailGeneration } from "./messages.js";
-import { Row, STATUS_CODES } from "../rows.js";
 import type { Transaction } from "./transaction.js";
 
 /** What else a commit writes that goes on as a new generation, once the row has moved to it. */

@@ -13,6 +13,7 @@ import type {
   Strike,
   WorkerInfo,
 } from "../../core/store.js";
+import { Row } from "../rows.js";
 import { type BatchResult, type Operation, runBatch } from "./batch.js";
 import { Connection } from "./connection.js";
 import { type DriverConstructor, loadDriver } from "./driver.js";
@@ -31,7 +32,6 @@ import {
   unfinishedInstances,
 } from "./reads.js";
 import { listRefusals, recordRefusals } from "./refusals.js";
-import { Row } from "../rows.js";
 import { migrate } from "./schema.js";
 import { changeSetting, readSetting } from "./settings.js";
 import { type BlockedTurn, clearStrikes, listStrikes, recordStrike, withdrawStrike } from "./strikes.js";

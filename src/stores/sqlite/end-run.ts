@@ -1,8 +1,8 @@
 import type { RunEnd } from "../../core/command.js";
 import { EngineFaultError } from "../../core/errors.js";
 import type { Instance, ParentLink } from "../../core/instance.js";
-import { mailAnswer, type Waiting } from "./messages.js";
 import { Row, STATUS_CODES } from "../rows.js";
+import { mailAnswer, type Waiting } from "./messages.js";
 import type { Transaction } from "./transaction.js";
 
 /** Ends a live run from outside: one more commit of its generation, though no worker made it. */

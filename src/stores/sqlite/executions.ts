@@ -1,7 +1,7 @@
 import type { Execution } from "../../core/instance.js";
+import { Row, STATUS_CODES } from "../rows.js";
 import type { Connection } from "./connection.js";
 import { deleteHistory } from "./continue-as-new.js";
-import { Row, STATUS_CODES } from "../rows.js";
 
 /** Deletes past executions of a status that ended before a time, with their history; returns how many. */
 export function pruneExecutions(

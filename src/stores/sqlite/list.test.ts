@@ -8,7 +8,6 @@ import type { ListQuery } from "../../core/store.js";
 import { SqliteDatabase } from "./database.js";
 import { loadDriver } from "./driver.js";
 import { createPrivateFile } from "./files.js";
-import { prefixEnd } from "./list.js";
 
 const RealDriver = await loadDriver();
 
@@ -45,21 +44,6 @@ test("live instances are found at once, however many have ended", () => {
   );
   const filter = { runtimeStatus: ["Pending", "Suspended"] } as const;
   expect(idsOf({ filter, limit: 10, examine: 5 })).toEqual([["order-99"]]);
-});
-
-test.each([
-  ["order-", "order."],
-  ["a\u{10ffff}", "b"],
-  ["\ud7ff", "\ue000"],
-  ["ä", "å"],
-  ["\u{1f600}", "\u{1f601}"],
-])("all that starts with %j is before %j", (prefix, end) => {
-  expect(prefixEnd(prefix)).toBe(end);
-});
-
-test("nothing is behind all that starts with the last character, or with none", () => {
-  expect(prefixEnd("\u{10ffff}")).toBeUndefined();
-  expect(prefixEnd("")).toBeUndefined();
 });
 
 /** The IDs of all pages. */

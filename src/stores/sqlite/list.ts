@@ -1,8 +1,9 @@
 import type { ListCursor, ListFilter, ListPage, ListQuery } from "../../core/store.js";
+import { prefixEnd } from "../prefix.js";
+import { optionalRow, Row, recordOf, STATUS_CODES, statusBits } from "../rows.js";
 import type { Connection } from "./connection.js";
 import type { SqlValue } from "./driver.js";
 import { RECORDS } from "./reads.js";
-import { optionalRow, Row, recordOf, STATUS_CODES, statusBits } from "../rows.js";
 
 const LIVE = statusBits(["Pending", "Running", "Suspended"]);
 
@@ -70,18 +71,6 @@ function rarePrefix(connection: Connection, hub: number, { filter, examine }: Li
   };
   const tooMany = connection.sql(`${rows.sql} limit 1 offset ?`).get(...rows.values, examine);
   return tooMany === undefined ? rows : undefined;
-}
-
-/** The first text behind all that start so, in the order of code points, which is that of UTF-8 bytes. */
-export function prefixEnd(prefix: string): string | undefined {
-  const characters = Array.from(prefix);
-  for (;;) {
-    const last = characters.pop()?.codePointAt(0);
-    if (last === undefined) return undefined;
-    if (last === 0x10ffff) continue;
-    // The surrogates between the two are no characters.
-    return characters.join("") + String.fromCodePoint(last === 0xd7ff ? 0xe000 : last + 1);
-  }
 }
 
 function onlyLive({ runtimeStatus }: ListFilter): boolean {

@@ -1,7 +1,6 @@
 import type { Execution, InstanceRecord } from "../../core/instance.js";
 import type { Message } from "../../core/message.js";
 import type { DueTimers, Head, LoadedInstance, Shards, StoredHistory } from "../../core/store.js";
-import type { Connection } from "./connection.js";
 import {
   EXECUTION_COLUMNS,
   executionOf,
@@ -13,6 +12,7 @@ import {
   Row,
   recordOf,
 } from "../rows.js";
+import type { Connection } from "./connection.js";
 
 /** An instance beside its current execution, for {@link recordOf}. */
 export const RECORDS = `select ${INSTANCE_COLUMNS}, ${EXECUTION_COLUMNS} from ${INSTANCE_TABLES}

@@ -1,7 +1,7 @@
 import { EngineFaultError } from "../../core/errors.js";
 import type { Refusal } from "../../core/store.js";
-import type { Connection } from "./connection.js";
 import { Row } from "../rows.js";
+import type { Connection } from "./connection.js";
 
 const MAX_PER_ID = 100;
 const MAX_PER_HUB = 10_000;

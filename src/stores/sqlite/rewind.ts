@@ -1,9 +1,9 @@
 import type { RewindCommand } from "../../core/command.js";
 import { EngineFaultError } from "../../core/errors.js";
 import type { Instance } from "../../core/instance.js";
+import { Row, STATUS_CODES } from "../rows.js";
 import { retireExecution } from "./begin-run.js";
 import { mailGeneration, sendRequests, setTimers } from "./messages.js";
-import { Row, STATUS_CODES } from "../rows.js";
 import type { Transaction } from "./transaction.js";
 
 /** Puts a failed instance back to Pending, in a new generation whose first chunk is the rewritten history. */

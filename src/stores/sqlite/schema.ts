@@ -1,6 +1,6 @@
+import { optionalRow } from "../rows.js";
 import type { Connection } from "./connection.js";
 import { DatabaseFault } from "./fault.js";
-import { optionalRow } from "../rows.js";
 
 /** A step of the schema. Additive: a program of an earlier version goes on working beside a newer one. */
 interface Migration {

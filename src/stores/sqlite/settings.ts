@@ -1,5 +1,5 @@
-import type { Connection } from "./connection.js";
 import { optionalRow } from "../rows.js";
+import type { Connection } from "./connection.js";
 
 export function readSetting(connection: Connection, hub: number, key: string): string | undefined {
   const row = connection.sql("select value from setting where hub = ? and key = ?").get(hub, key);

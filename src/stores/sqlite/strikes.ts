@@ -1,6 +1,6 @@
 import type { Strike } from "../../core/store.js";
-import type { Connection } from "./connection.js";
 import { Row } from "../rows.js";
+import type { Connection } from "./connection.js";
 
 /** A turn, and the worker whose process it blocked. */
 export interface BlockedTurn {

@@ -1,9 +1,9 @@
 import { ANY_MAIL, type TurnCommit } from "../../core/store.js";
+import { optionalRow, parentOf, Row, STATUS_CODES } from "../rows.js";
 import { continueAsNew } from "./continue-as-new.js";
 import type { SqlValue } from "./driver.js";
 import { finishRun } from "./end-run.js";
 import { sendRequests, setTimers } from "./messages.js";
-import { optionalRow, parentOf, Row, STATUS_CODES } from "../rows.js";
 import type { Transaction } from "./transaction.js";
 
 /** A turn as the database needs it. The row is found by its integer ID. */

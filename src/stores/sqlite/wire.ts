@@ -2,11 +2,11 @@ import type { Command } from "../../core/command.js";
 import { EngineFaultError } from "../../core/errors.js";
 import type { InstanceStatus } from "../../core/instance.js";
 import type { TurnBoard } from "../../core/store.js";
+import type { Building } from "../rows.js";
 import type { Operation, OperationResult } from "./batch.js";
 import type { DatabaseOptions } from "./database.js";
 import type { Fault } from "./fault.js";
 import type { CallName } from "./host.js";
-import type { Building } from "../rows.js";
 import type { Notice } from "./transaction.js";
 import type { Turn } from "./turns.js";
 

@@ -1,7 +1,7 @@
 import type { WorkerInfo } from "../../core/store.js";
+import { optionalRow, Row } from "../rows.js";
 import type { Connection } from "./connection.js";
 import { DatabaseFault } from "./fault.js";
-import { optionalRow, Row } from "../rows.js";
 
 /** Shows the worker to others. Called by the one engine of the file: rows of earlier ones are of dead processes. */
 export function showWorker(connection: Connection, hub: number, worker: WorkerInfo): void {

@@ -1,5 +1,5 @@
-import type { Connection } from "./connection.js";
 import { Row } from "../rows.js";
+import type { Connection } from "./connection.js";
 
 /** The numbers that stand for workers' IDs in rows: an ID has 32 digits, and each commit carries one. */
 export class Writers {

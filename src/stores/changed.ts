@@ -1,0 +1,20 @@
+import type { CommandAnswer } from "../core/command.js";
+
+/** Whether a command that was answered so may have changed what users see of its instance. */
+export function mayHaveChanged({ outcome }: CommandAnswer): boolean {
+  switch (outcome) {
+    case "started":
+    case "replaced":
+    case "done":
+    case "purged":
+      return true;
+    case "attached":
+    case "returned":
+    case "refused":
+    case "notFound":
+    case "ended":
+    case "invalidState":
+    case "void":
+      return false;
+  }
+}

@@ -1,0 +1,35 @@
+import type { Execution } from "../../core/instance.js";
+import { Row, STATUS_CODES } from "../rows.js";
+import type { Query } from "./query.js";
+
+/**
+ * `any(array(…))` beside the exact condition: whatever the planner thinks of the limit, it goes by the primary keys
+ * and never reads a whole table.
+ */
+const PRUNE = `
+  with old as materialized (
+    select iid, generation from @execution where hub = $1 and status = $2 and past = 1 and ended < $3
+    order by ended limit $4
+  ), gone as (
+    delete from @execution
+    where iid = any(array(select iid from old)) and (iid, generation) in (select iid, generation from old)
+    returning iid, generation
+  ), history as (
+    delete from @hist
+    where iid = any(array(select iid from gone)) and (iid, generation) in (select iid, generation from gone)
+  )
+  select count(*) from gone`;
+
+/** Deletes past executions of a status that ended before a time, with their history; returns how many. */
+export async function pruneExecutions(
+  query: Query,
+  hub: number,
+  {
+    status,
+    endedBeforeMs,
+    limit,
+  }: { readonly status: Execution["status"]; readonly endedBeforeMs: number; readonly limit: number },
+): Promise<number> {
+  const [row] = await query(PRUNE, [hub, STATUS_CODES[status], endedBeforeMs, limit]);
+  return new Row(row).integer();
+}

@@ -1,0 +1,443 @@
+import { randomBytes } from "node:crypto";
+import type { Pool } from "pg";
+import type { Command, CommandAnswer } from "../../core/command.js";
+import {
+  EngineFaultError,
+  InvalidArgumentError,
+  StoreClosedError,
+  StoreHeldError,
+  TenureError,
+} from "../../core/errors.js";
+import type { Execution, InstanceRecord } from "../../core/instance.js";
+import type { Leases } from "../../core/leases.js";
+import type { Message } from "../../core/message.js";
+import {
+  type ChangeHint,
+  type CommitResult,
+  type DueTimers,
+  type Head,
+  type ListPage,
+  type ListQuery,
+  type LoadedInstance,
+  type Refusal,
+  type Shards,
+  type ShownWorker,
+  type Store,
+  type StoredHistory,
+  type Strike,
+  showsInStatus,
+  type TurnCommit,
+  type WorkerInfo,
+} from "../../core/store.js";
+import type { Tasks } from "../../core/task.js";
+import { mayHaveChanged } from "../changed.js";
+import { Failure, GroupCommit } from "../group-commit.js";
+import { type Capabilities, capabilitiesOf } from "./capabilities.js";
+import { answersFromRead, executeCommands } from "./commands.js";
+import { Database, type DatabaseOptions } from "./database.js";
+import { durabilityWarnings } from "./durability.js";
+import { pruneExecutions } from "./executions.js";
+import { DatabaseFault, publicErrorOf } from "./fault.js";
+import { Hints } from "./hints.js";
+import { type HubRow, openHub } from "./hubs.js";
+import { type LeaseTimes, PostgresLeases } from "./leases.js";
+import { listInstances } from "./list.js";
+import { parseLocation } from "./location.js";
+import { PostgresLockSession } from "./lock-session.js";
+import { migrate } from "./migrate.js";
+import { OwnShards } from "./own-shards.js";
+import type { Query } from "./query.js";
+import { ReadBatch } from "./read-batch.js";
+import {
+  dueTimers,
+  executionsOf,
+  getInstances,
+  headsOf,
+  historyOf,
+  loadInstances,
+  pollMessages,
+  unfinishedInstances,
+} from "./reads.js";
+import { listRefusals, recordRefusals } from "./refusals.js";
+import { changeSetting, readSetting } from "./settings.js";
+import { clearStrikes, listStrikes, recordStrike } from "./strikes.js";
+import { PostgresTasks, sweepTasks } from "./tasks.js";
+import { newNotice } from "./transaction.js";
+import { commitTurns, REFUSED } from "./turns.js";
+import { shownWorkers } from "./workers.js";
+import { Writers } from "./writers.js";
+
+export interface PostgresStoreOptions {
+  /** `postgres://user:password@host:port/database?schema=…&pooled=…`. This, or `pool`. */
+  readonly url?: string;
+  /**
+   * The application's own pool of `pg`, which it also closes. It is used as one through a pooling proxy would be:
+   * nothing is kept in its sessions.
+   */
+  readonly pool?: Pool;
+  /** Beside `pool`: the deployment's schema, `tenure` by default. */
+  readonly schema?: string;
+  /** Which hub in the schema; `default` by default. */
+  readonly taskHub?: string;
+  /** What may be used; everything that the connection allows by default. */
+  readonly capabilities?: Partial<Capabilities>;
+  /** How long leases last, and how often they are renewed. */
+  readonly leaseTimes?: Partial<LeaseTimes>;
+  /** Hears how what is acknowledged could be lost with this server's settings. */
+  readonly onWarning?: (message: string) => void;
+}
+
+/**
+ * Opens a task hub on a PostgreSQL server, and brings its schema up to date. Any number of stores may be open on a
+ * hub, and join it.
+ *
+ * @throws StoreUnusableError, SchemaTooNewError, InvalidArgumentError.
+ */
+export async function openPostgresStore(options: PostgresStoreOptions): Promise<PostgresStore> {
+  const { taskHub = "default", onWarning = () => {}, leaseTimes = {} } = options;
+  const database = await Database.open(databaseOptions(options));
+  try {
+    await database.session((query) =>
+      migrate(query, {
+        schema: database.schema,
+        store: database.description,
+        advisoryLocks: database.capabilities.advisoryLocks,
+      }),
+    );
+    const hub = await openHub(database.read, taskHub);
+    for (const warning of await durabilityWarnings(database.read)) onWarning(warning);
+    return new PostgresStore(database, hub, taskHub, leaseTimes);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+function databaseOptions({ url, pool, schema, capabilities }: PostgresStoreOptions): DatabaseOptions {
+  if (pool !== undefined) {
+    if (url !== undefined)
+      throw new InvalidArgumentError("url", "a PostgreSQL store takes a url or a pool, not both");
+    const own = schema ?? "tenure";
+    return {
+      pool,
+      schema: own,
+      pooled: true,
+      description: `postgres:${own}`,
+      capabilities: capabilitiesOf(true, capabilities),
+    };
+  }
+  if (url === undefined) throw new InvalidArgumentError("url", "a PostgreSQL store needs a url or a pool");
+  if (schema !== undefined)
+    throw new InvalidArgumentError("schema", "beside a url it is named in the url: ?schema=NAME");
+  const location = parseLocation(url);
+  const { connectionString, pooled, description } = location;
+  return {
+    connectionString,
+    schema: location.schema,
+    pooled,
+    description,
+    capabilities: capabilitiesOf(pooled, capabilities),
+  };
+}
+
+/** A task hub on a PostgreSQL server. */
+export class PostgresStore implements Store {
+  readonly description: string;
+  readonly taskHub: string;
+  readonly secret: string;
+  /** Transactions that insert messages live for five seconds at most, and their clocks may differ from ours a little. */
+  readonly lateMessagesMs = 15_000;
+  readonly leases: Leases;
+  readonly tasks: Tasks;
+
+  readonly #database: Database;
+  readonly #hub: number;
+  readonly #locks: PostgresLockSession | undefined;
+  readonly #leases: PostgresLeases;
+  readonly #ownShards: OwnShards;
+  readonly #hints: Hints;
+  readonly #writers: Writers;
+  readonly #turns: GroupCommit<TurnCommit, number>;
+  readonly #commands: GroupCommit<Command, CommandAnswer>;
+  readonly #records: ReadBatch<string, InstanceRecord>;
+  readonly #loads: ReadBatch<number, LoadedInstance>;
+  readonly #heads: ReadBatch<number, Head>;
+  #worker: WorkerInfo | undefined;
+  #closing: Promise<void> | undefined;
+  #groups = 0;
+
+  constructor(database: Database, { hub, secret }: HubRow, taskHub: string, leaseTimes: Partial<LeaseTimes>) {
+    this.description = database.description;
+    this.taskHub = taskHub;
+    this.secret = secret;
+    this.#database = database;
+    this.#hub = hub;
+    const { read } = database;
+    // Not on a lane of writes: whoever renews a lease must not stand in a queue.
+    this.#locks = database.capabilities.advisoryLocks
+      ? new PostgresLockSession(() => database.newClient())
+      : undefined;
+    this.#leases = new PostgresLeases({
+      query: read,
+      hub,
+      times: leaseTimes,
+      changed: () => this.#hints.stirred(),
+      ...(this.#locks === undefined ? {} : { locks: this.#locks }),
+    });
+    this.#ownShards = new OwnShards(this.#leases);
+    this.leases = this.#ownShards;
+    this.#hints = new Hints({
+      database,
+      taskHub,
+      sender: randomBytes(8).toString("hex"),
+      owns: (shard) => this.#ownShards.has(shard),
+    });
+    this.tasks = new PostgresTasks({
+      // Answers are messages, which a lane of writes brings in before its time is up.
+      query: (sql, values) => database.statement("commands", sql, values),
+      hub,
+      skipLocked: database.capabilities.skipLocked,
+      onOffered: () => this.#hints.stirred(),
+      onAnswered: (shards) => this.#hints.wrote(new Set(), { ...newNotice(), shards: new Set(shards) }),
+    });
+    this.#writers = new Writers(read);
+    this.#turns = new GroupCommit((turns) => this.#commitGroup(turns));
+    this.#commands = new GroupCommit((commands) => this.#executeGroup(commands));
+    this.#records = new ReadBatch(async (ids) =>
+      byKey((await getInstances(read, hub, ids)).filter(isPresent), ({ instance }) => instance.instanceId),
+    );
+    this.#loads = new ReadBatch(async (iids) =>
+      byKey(await loadInstances(read, hub, iids), ({ instance }) => instance.iid),
+    );
+    this.#heads = new ReadBatch(async (iids) => byKey(await headsOf(read, hub, iids), ({ iid }) => iid));
+  }
+
+  /** How many groups of turns, and how many of commands, were written so far, each in one transaction. */
+  get groupsCommitted(): number {
+    return this.#groups;
+  }
+
+  /** How often something was sent to the server and an answer awaited. */
+  get roundTrips(): number {
+    return this.#database.roundTrips;
+  }
+
+  async join(worker: WorkerInfo): Promise<void> {
+    this.#open();
+    const joined = this.#worker;
+    if (joined !== undefined)
+      throw new StoreHeldError(this.description, joined.pid, joined.host, joined.sinceMs);
+    this.#worker = worker;
+    try {
+      await this.#leases.join(worker);
+    } catch (error) {
+      this.#worker = undefined;
+      // The session of the locks has errors of its own.
+      throw error instanceof TenureError ? error : publicErrorOf(new DatabaseFault(error), this.description);
+    }
+  }
+
+  async workers(): Promise<readonly ShownWorker[]> {
+    return shownWorkers(this.#open(), this.#hub);
+  }
+
+  async execute(commands: readonly Command[]): Promise<readonly CommandAnswer[]> {
+    return this.#commands.submit(commands);
+  }
+
+  async commit(turns: readonly TurnCommit[]): Promise<readonly CommitResult[]> {
+    const tokens = await this.#turns.submit(turns);
+    return tokens.map((token) =>
+      token === REFUSED ? { accepted: false } : { accepted: true, fencingToken: token },
+    );
+  }
+
+  async load(iids: readonly number[]): Promise<readonly LoadedInstance[]> {
+    return this.#loads.of(iids);
+  }
+
+  async poll(query: { shards: Shards; after: number; limit: number }): Promise<readonly Message[]> {
+    const messages = await pollMessages(this.#open(), this.#hub, query);
+    this.#hints.polled(messages.length > 0);
+    return messages;
+  }
+
+  async due(query: { shards: Shards; untilMs: number; limit: number }): Promise<DueTimers> {
+    return dueTimers(this.#open(), this.#hub, query);
+  }
+
+  async unfinished(query: { shards: Shards; afterIid: number; limit: number }): Promise<readonly number[]> {
+    return unfinishedInstances(this.#open(), this.#hub, query);
+  }
+
+  async heads(iids: readonly number[]): Promise<readonly Head[]> {
+    return this.#heads.of(iids);
+  }
+
+  async get(instanceId: string): Promise<InstanceRecord | undefined> {
+    const [record] = await this.#records.of([instanceId]);
+    return record;
+  }
+
+  async list(query: ListQuery): Promise<ListPage> {
+    return listInstances(this.#open(), this.#hub, query);
+  }
+
+  async executions(instanceId: string): Promise<readonly Execution[]> {
+    return executionsOf(this.#open(), this.#hub, instanceId);
+  }
+
+  async history(instanceId: string, executionId?: string): Promise<StoredHistory | undefined> {
+    return historyOf(this.#open(), this.#hub, instanceId, executionId);
+  }
+
+  async pruneExecutions(query: {
+    status: Execution["status"];
+    endedBeforeMs: number;
+    limit: number;
+  }): Promise<number> {
+    return pruneExecutions(this.#open(), this.#hub, query);
+  }
+
+  async recordRefusals(refusals: readonly Refusal[]): Promise<void> {
+    this.#open();
+    if (refusals.length === 0) return;
+    await this.#database.commandTransaction((query) => recordRefusals(query, this.#hub, refusals));
+  }
+
+  async refusals(query: { instanceId?: string; limit: number }): Promise<readonly Refusal[]> {
+    return listRefusals(this.#open(), this.#hub, query);
+  }
+
+  async setting(key: string): Promise<string | undefined> {
+    return readSetting(this.#open(), this.#hub, key);
+  }
+
+  async changeSetting(key: string, value: string): Promise<void> {
+    await changeSetting(this.#open(), this.#hub, key, value);
+  }
+
+  async strikes(): Promise<readonly Strike[]> {
+    return listStrikes(this.#open(), this.#hub);
+  }
+
+  async recordStrike(strike: { iid: number; generation: number; worker: string }): Promise<void> {
+    await recordStrike(this.#open(), this.#hub, strike);
+  }
+
+  async clearStrikes(iid: number): Promise<void> {
+    await clearStrikes(this.#open(), this.#hub, iid);
+  }
+
+  async sweep(): Promise<void> {
+    if (await sweepTasks(this.#open(), this.#hub)) this.#hints.stirred();
+  }
+
+  subscribe(listener: (hint: ChangeHint) => void): () => void {
+    this.#open();
+    return this.#hints.subscribe(listener);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(
+      [this.#turns, this.#commands, this.#records, this.#loads, this.#heads].map((each) => each.close()),
+    );
+    try {
+      if (this.#worker !== undefined) await this.#leases.leave(this.#worker.id);
+    } catch {
+      // Others will see that its lease ends.
+    }
+    await this.#hints.close();
+    await this.#locks?.close();
+    await this.#database.close();
+  }
+
+  #open(): Query {
+    if (this.#closing !== undefined) throw new StoreClosedError();
+    return this.#database.read;
+  }
+
+  async #commitGroup(turns: readonly TurnCommit[]): Promise<readonly (number | Failure)[]> {
+    const notice = newNotice();
+    const statement: Query = (sql, values) => this.#database.statement("turns", sql, values);
+    const writerOf = (worker: string): Promise<number> => this.#writers.of(worker);
+    try {
+      const tokens = await commitTurns({ statement, writerOf }, this.#hub, turns, notice);
+      this.#groups += 1;
+      const changed = new Set<string>();
+      for (const [index, turn] of turns.entries()) {
+        if (tokens[index] !== REFUSED && showsInStatus(turn)) changed.add(turn.instanceId);
+      }
+      this.#hints.wrote(changed, notice);
+      return tokens;
+    } catch (error) {
+      return failures(turns.length, error);
+    }
+  }
+
+  async #executeGroup(commands: readonly Command[]): Promise<readonly (CommandAnswer | Failure)[]> {
+    try {
+      const answers = await this.#answersFromRead(commands);
+      const rest = commands.filter((_, index) => answers[index] === undefined);
+      const written = rest.length === 0 ? [] : await this.#write(rest);
+      let next = 0;
+      return answers.map((answer) => {
+        const told = answer ?? written[next++];
+        if (told === undefined) throw new EngineFaultError("a command was not answered");
+        return told;
+      });
+    } catch (error) {
+      return failures(commands.length, error);
+    }
+  }
+
+  /** A command on an ID that an earlier one of the group may write to must wait for that one. */
+  async #answersFromRead(commands: readonly Command[]): Promise<readonly (CommandAnswer | undefined)[]> {
+    const answers = await answersFromRead(this.#database.read, this.#hub, commands);
+    const written = new Set<string>();
+    return commands.map(({ instanceId }, index) => {
+      const answer = answers[index];
+      if (answer !== undefined && !written.has(instanceId)) return answer;
+      written.add(instanceId);
+      return undefined;
+    });
+  }
+
+  async #write(commands: readonly Command[]): Promise<readonly CommandAnswer[]> {
+    const { answers, notice } = await this.#database.commandTransaction(async (query) => {
+      const notice = newNotice();
+      const answers = await executeCommands({ query, hub: this.#hub, notice }, commands);
+      return { answers, notice };
+    });
+    this.#groups += 1;
+    const changed = new Set<string>();
+    for (const [index, answer] of answers.entries()) {
+      const command = commands[index];
+      if (command !== undefined && mayHaveChanged(answer)) changed.add(command.instanceId);
+    }
+    this.#hints.wrote(changed, notice);
+    return answers;
+  }
+}
+
+/**
+ * A fault of ours is thrown: then each operation of the group is tried alone, and only the guilty one fails. All else
+ * (the server is gone, its disk is full) would befall each of them again, and each after a long wait.
+ */
+function failures(count: number, error: unknown): readonly Failure[] {
+  if (!(error instanceof TenureError) || error instanceof EngineFaultError) throw error;
+  return Array.from({ length: count }, () => new Failure(error));
+}
+
+function byKey<Key, Value>(values: readonly Value[], keyOf: (value: Value) => Key): Map<Key, Value> {
+  return new Map(values.map((value) => [keyOf(value), value]));
+}
+
+function isPresent<T>(value: T | undefined): value is T {
+  return value !== undefined;
+}

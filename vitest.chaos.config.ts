@@ -1,0 +1,15 @@
+import { defineConfig } from "vitest/config";
+
+// The long ones, each bounded to minutes: processes, connections and servers that go while work is under way.
+export default defineConfig({
+  test: {
+    environment: "node",
+    include: ["test/chaos/*.chaos.ts"],
+    pool: "forks",
+    // One fault at a time: each has processes and a server of its own.
+    maxWorkers: 1,
+    fileParallelism: false,
+    testTimeout: 300_000,
+    hookTimeout: 60_000,
+  },
+});
