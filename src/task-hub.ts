@@ -9,13 +9,14 @@ import type { Retention } from "./core/retention.js";
 import type { Store, TurnBoard, WorkerInfo } from "./core/store.js";
 import { createRegistry } from "./replay/definitions.js";
 import { LocalExecutor } from "./replay/local-executor.js";
+import { isPostgresUrl, withoutPassword } from "./stores/address.js";
 import { systemEnv } from "./system-env.js";
 import { holdBackTaskRejections } from "./unhandled-rejections.js";
 import { TaskHubWorker, type WorkerLoad } from "./worker/task-hub-worker.js";
 
 /** How a task hub is reached. */
 export interface ConnectOptions {
-  /** `sqlite:FILE`, `memory`, or a store of your own. */
+  /** `sqlite:FILE`, `postgres://…` (needs the package `pg`), `memory`, or a store of your own. */
   readonly store: string | Store;
   /** Several hubs can share a store; each sees only its own instances. Default `default`. */
   readonly taskHub?: string;
@@ -200,7 +201,7 @@ async function connect(options: ConnectOptions) {
   const logger = options.logger ?? silentLogger;
   const env = options.env ?? systemEnv(logger);
   const codec = options.codec ?? jsonCodec;
-  const store = await openStore(options.store, options.taskHub ?? "default");
+  const store = await openStore(options.store, options.taskHub ?? "default", logger);
   const refusals = new RefusalLog(env, store, logger);
   const requester = options.requester ?? `${hostname()} pid ${process.pid}`;
   const client = new TaskHubClient({ store, env, codec, logger, requester, refusals });
@@ -208,7 +209,7 @@ async function connect(options: ConnectOptions) {
 }
 
 /** Loads the store's driver when it is first needed. */
-async function openStore(store: string | Store, taskHub: string): Promise<Store> {
+async function openStore(store: string | Store, taskHub: string, logger: Logger): Promise<Store> {
   if (typeof store !== "string") return store;
   if (store === "memory") {
     const { openMemoryStore } = await import("./stores/memory/store.js");
@@ -218,7 +219,14 @@ async function openStore(store: string | Store, taskHub: string): Promise<Store>
     const { openSqliteStore } = await import("./stores/sqlite/store.js");
     return openSqliteStore({ file: store.slice("sqlite:".length), taskHub });
   }
-  throw new InvalidArgumentError("store", `"${store}" is not one. Use "sqlite:FILE", "memory", or a Store.`);
+  if (isPostgresUrl(store)) {
+    const { openPostgresStore } = await import("./stores/postgres/store.js");
+    return openPostgresStore({ url: store, taskHub, onWarning: (message) => logger.warn(message) });
+  }
+  throw new InvalidArgumentError(
+    "store",
+    `"${withoutPassword(store)}" is not one. Use "sqlite:FILE", "postgres://…", "memory", or a Store.`,
+  );
 }
 
 function parseLimit(parameter: string, limit: number): number {

@@ -32,6 +32,12 @@ class ActivityCall {
   }
 }
 
+/** An activity whose result this process will not have. */
+export interface ActivityInFlight {
+  readonly instance: Instance;
+  readonly activity: OpenActivity;
+}
+
 /** Tells what came of an activity. Not called for one that was aborted. */
 export type ActivityDone = (instance: Instance, activity: OpenActivity, outcome: ActivityOutcome) => void;
 
@@ -68,6 +74,16 @@ export class ActivityRunner {
     return [...this.#calls.keys()];
   }
 
+  /** The same, by their IDs. */
+  *instanceIds(): Iterable<string> {
+    for (const calls of this.#calls.values()) {
+      for (const { instance } of calls.values()) {
+        yield instance.instanceId;
+        break;
+      }
+    }
+  }
+
   has(iid: number, generation: number, task: number): boolean {
     return this.#calls.get(iid)?.get(task)?.instance.generation === generation;
   }
@@ -100,11 +116,23 @@ export class ActivityRunner {
     for (const call of calls.values()) call.abort(error);
   }
 
+  /** Lets go of those of some instances. Their signals abort; whoever owns the instances runs them again. */
+  lose(isLost: (instanceId: string) => boolean, reason: string): readonly ActivityInFlight[] {
+    const lost: ActivityInFlight[] = [];
+    for (const [iid, calls] of this.#calls) {
+      for (const { instance, activity } of calls.values()) {
+        if (!isLost(instance.instanceId)) break; // they are all of one instance
+        lost.push({ instance, activity });
+      }
+      if (lost.at(-1)?.instance.iid === iid) this.abort(iid, reason);
+    }
+    return lost;
+  }
+
   /** Starts no more; what runs goes on. */
   stop(): void {
     this.#stopped = true;
-    this.#queue = [];
-    this.#queueHead = 0;
+    for (let call = this.#nextCall(); call !== undefined; call = this.#nextCall()) this.#remove(call);
   }
 
   abortAll(reason: string): void {
@@ -160,10 +188,17 @@ export class ActivityRunner {
     });
     this.#running -= 1;
     this.#startNext();
-    const calls = this.#calls.get(instance.iid);
-    if (calls?.get(activity.task) !== call) return; // aborted, or begun anew
-    calls.delete(activity.task);
-    if (calls.size === 0) this.#calls.delete(instance.iid);
-    this.#done(instance, activity, outcome);
+    if (this.#remove(call)) this.#done(instance, activity, outcome);
+  }
+
+  /** @returns whether it was there: not aborted, nor begun anew. */
+  #remove(call: ActivityCall): boolean {
+    const { iid } = call.instance;
+    const { task } = call.activity;
+    const calls = this.#calls.get(iid);
+    if (calls?.get(task) !== call) return false;
+    calls.delete(task);
+    if (calls.size === 0) this.#calls.delete(iid);
+    return true;
   }
 }

@@ -11,6 +11,7 @@ import type { HistoryEvent, IncomingEvent } from "../core/history.js";
 import { decodeChunk } from "../core/history-codec.js";
 import { type Instance, isLive } from "../core/instance.js";
 import type { Mail } from "../core/message.js";
+import { shardOf } from "../core/shard.js";
 import {
   ANY_MAIL,
   type CommitResult,
@@ -30,7 +31,8 @@ import {
   type TurnInput,
   type Writer,
 } from "../core/turn.js";
-import { ActivityRunner } from "./activity-runner.js";
+import { type ActivityInFlight, ActivityRunner } from "./activity-runner.js";
+import { EVERY_SHARD, type OwnedShards } from "./owned-shards.js";
 import { type InboxItem, Resident } from "./resident.js";
 
 /** What a dispatcher is made of. */
@@ -40,12 +42,16 @@ export interface DispatcherParts {
   readonly env: Env;
   readonly logger: Logger;
   readonly workerId: string;
+  /** Instances of other shards are none of ours. */
+  readonly owned: OwnedShards;
   readonly maxConcurrentActivities: number;
   readonly maxResidentInstances: number;
   /** A fired timer's turn has committed; or, with `again`, it will not, and the timer is still due. */
   readonly onTimerSettled: (timer: TimerKey, again: boolean) => void;
-  /** An instance that something was for has ended, or is purged: nothing of it will be settled. */
+  /** An instance that something was for has ended, is purged, or is not ours: nothing of it will be settled. */
   readonly onInstanceGone: (iid: number) => void;
+  /** These messages came with the load of their instance. */
+  readonly onLoaded: (messages: readonly Mail[]) => void;
 }
 
 /** Which timer: a task of one generation of an instance. */
@@ -141,7 +147,7 @@ export class Dispatcher {
   }
 
   #receive(resident: Resident, mail: Mail): void {
-    const isNew = mail.n > resident.lastMessage;
+    const isNew = resident.isNew(mail);
     const resumes =
       isNew &&
       !resident.busy &&
@@ -196,6 +202,37 @@ export class Dispatcher {
     this.#activities.abortAll(reason);
   }
 
+  /**
+   * Lets go of everything of these shards, which are no longer owned. A turn under way ends by itself, its commit
+   * guarded like any other. Returns the activities that were in flight: their signals have aborted, and the next
+   * owner runs them again.
+   */
+  loseShards(shards: ReadonlySet<number>): readonly ActivityInFlight[] {
+    const isLost = (instanceId: string): boolean => shards.has(shardOf(instanceId));
+    for (const resident of this.#residents.values()) {
+      if (!isLost(resident.instance.instanceId)) continue;
+      if (resident.busy) resident.lost = true;
+      else this.#drop(resident);
+    }
+    return this.#activities.lose(isLost, "Another worker goes on with this orchestration.");
+  }
+
+  /** The shards of which a turn or an activity is under way. */
+  busyShards(): Set<number> {
+    const busy = new Set<number>();
+    for (const instanceId of this.#activities.instanceIds()) busy.add(shardOf(instanceId));
+    if (this.#busy === 0 && !this.#loading) return busy;
+    for (const resident of this.#residents.values()) {
+      if (resident.busy) busy.add(shardOf(resident.instance.instanceId));
+    }
+    return busy;
+  }
+
+  #isOurs(instanceId: string): boolean {
+    const { owned } = this.#parts;
+    return owned === EVERY_SHARD || owned.owns(shardOf(instanceId));
+  }
+
   #withResident(iid: number, action: (resident: Resident) => void): void {
     const resident = this.#residents.get(iid);
     if (resident !== undefined && !resident.dead) {
@@ -237,13 +274,20 @@ export class Dispatcher {
       this.#parts.onInstanceGone(iid);
       return;
     }
+    if (!this.#isOurs(loaded.instance.instanceId)) {
+      this.#parts.onInstanceGone(iid);
+      return;
+    }
+    if (loaded.messages.length > 0) this.#parts.onLoaded(loaded.messages);
     const resident = this.#enter(loaded, retryParked);
     if (resident === undefined) return;
     if (resident.isResumed()) this.#forgiveStrikes(iid);
     resident.busy = true; // no turn before everything that waits for it is in its inbox
     for (const action of actions) action(resident);
+    resident.settled();
     await this.#adoptActivities(resident);
     resident.busy = false;
+    if (resident.lost && !resident.dead) this.#reload(resident);
     this.#pump(resident);
     this.#evict();
   }
@@ -282,7 +326,7 @@ export class Dispatcher {
       return;
     }
     resident.instance = advanced(resident.instance, commit, result.fencingToken);
-    this.#activities.start(resident.instance, left);
+    if (!resident.lost) this.#activities.start(resident.instance, left);
   }
 
   #pump(resident: Resident): void {
@@ -301,6 +345,7 @@ export class Dispatcher {
         await this.#turn(resident);
         await this.#letOthersWork();
         resident.busy = false;
+        if (resident.lost && !resident.dead) this.#reload(resident);
       } while (resident.isReady());
     } catch (error) {
       if (error instanceof StoreClosedError) return;
@@ -420,7 +465,7 @@ export class Dispatcher {
     resident.historyEvents = after.historyEvents;
     resident.historyLength = after.historyLength;
     resident.changeActivities(closed, scheduled);
-    this.#activities.start(resident.instance, scheduled);
+    if (!resident.lost) this.#activities.start(resident.instance, scheduled);
   }
 
   #standParked(resident: Resident, outcome: TurnOutcome & { readonly kind: "parked" }): void {
@@ -455,13 +500,17 @@ export class Dispatcher {
     resident.held = true;
   }
 
-  /** Drops the memory and reads it again; what only this process knows is kept for the same generation. */
+  /**
+   * Drops the memory and reads it again, if it is still ours; what only this process knows is kept for the same
+   * generation.
+   */
   #reload(resident: Resident, taken: readonly InboxItem[] = []): void {
-    const { iid, generation } = resident.instance;
+    const { iid, instanceId, generation } = resident.instance;
     const local = [...taken, ...resident.inbox].filter(
       (item) => item.n === undefined && item.timer === undefined,
     );
     this.#drop(resident);
+    if (!this.#isOurs(instanceId)) return;
     this.#withResident(iid, (fresh) => {
       if (!fresh.isAt(generation)) {
         this.#activities.abort(iid, "The orchestration has moved on.");

@@ -41,8 +41,10 @@ export class Resident {
   held: boolean;
   /** An activity that it waits for and that nobody here can run: it is to be parked before its next turn. */
   missingActivity: string | undefined;
-  /** The highest message number that this memory accounts for. */
-  lastMessage: number;
+  /** Its shard was lost while it was busy: it is dropped as soon as it no longer is. */
+  lost = false;
+  /** The messages that came with the load, until everything that waited for the load has come in, too. */
+  #loadedWith: ReadonlySet<number> | undefined;
   #history: readonly HistoryEvent[] | undefined;
 
   constructor(loaded: LoadedInstance, retryParked: boolean) {
@@ -56,7 +58,7 @@ export class Resident {
     this.historyLength = loaded.chunks.reduce((length, chunk) => length + chunk.length, 0);
     this.mailSeen = loaded.instance.mail;
     this.lastTurnMs = lastTurnOf(history);
-    this.lastMessage = loaded.messages.at(-1)?.n ?? 0;
+    this.#loadedWith = loaded.messages.length === 0 ? undefined : new Set(loaded.messages.map(({ n }) => n));
     this.inbox = loaded.messages.map(itemOf);
     this.#history = history;
     this.held = loaded.instance.parked !== undefined && !retryParked && !this.isResumed();
@@ -101,17 +103,26 @@ export class Resident {
     return this.instance.sequence > 0 || this.inbox.some(startsExecution);
   }
 
+  /** Whether this mail did not come with the load already: the mail that asked for the load mostly did. */
+  isNew(mail: Mail): boolean {
+    return this.#loadedWith?.has(mail.n) !== true;
+  }
+
+  /** Nothing waits for the load any more: from now on the mailbox knows what came with it. */
+  settled(): void {
+    this.#loadedWith = undefined;
+  }
+
   receive(mail: Mail): void {
-    if (mail.n <= this.lastMessage) return;
-    this.lastMessage = mail.n;
+    if (!this.isNew(mail)) return;
     // Mail of the next generation may come before the commit that begins it has been seen to be accepted.
     if (mail.generation !== undefined && mail.generation < this.instance.generation) return;
     this.inbox.push(itemOf(mail));
   }
 
-  /** Takes what waits, the execution's start first. */
+  /** Takes what waits, each message once, the execution's start first. */
   takeInbox(): InboxItem[] {
-    const items = this.inbox;
+    const items = this.inbox.length > 1 ? withoutRepeats(this.inbox) : this.inbox;
     this.inbox = [];
     for (const { mail } of items) if (mail !== undefined && mail > this.mailSeen) this.mailSeen = mail;
     return items.length > 1 && items.some(startsExecution)
@@ -154,6 +165,13 @@ export class Resident {
 
 function itemOf(mail: Mail): InboxItem {
   return { events: readMail(mail), n: mail.n, ...(mail.mail === undefined ? {} : { mail: mail.mail }) };
+}
+
+/** A turn must not take one message twice: the commit's guard would find it both times. */
+function withoutRepeats(items: InboxItem[]): InboxItem[] {
+  const taken = new Set<number>();
+  const isFirst = ({ n }: InboxItem): boolean => n === undefined || (!taken.has(n) && taken.add(n).size > 0);
+  return items.filter(isFirst);
 }
 
 function startsExecution(item: InboxItem): boolean {

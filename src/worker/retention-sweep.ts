@@ -17,14 +17,22 @@ export class RetentionSweep {
   readonly #env: Env;
   readonly #store: Store;
   readonly #logger: Logger;
+  readonly #isOurs: () => boolean;
   readonly #pulse: Pulse;
   #stopped = false;
 
-  constructor(env: Env, store: Store, logger: Logger) {
+  /** `isOurs`: of several workers that share a hub, one sweeps. */
+  constructor(env: Env, store: Store, logger: Logger, isOurs: () => boolean) {
     this.#env = env;
     this.#store = store;
     this.#logger = logger;
+    this.#isOurs = isOurs;
     this.#pulse = new Pulse(env);
+  }
+
+  /** Sweeps at once. */
+  wake(): void {
+    this.#pulse.wake();
   }
 
   stop(): void {
@@ -35,7 +43,7 @@ export class RetentionSweep {
   async run(): Promise<void> {
     while (!this.#stopped) {
       try {
-        await this.sweep();
+        if (this.#isOurs()) await this.sweep();
       } catch (error) {
         if (error instanceof StoreClosedError) return;
         this.#logger.warn("the retention sweep failed; trying again later", { error });

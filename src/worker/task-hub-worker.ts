@@ -1,11 +1,14 @@
 import type { Env, Logger } from "../core/env.js";
 import { StoreClosedError } from "../core/errors.js";
 import type { Executor } from "../core/executor.js";
-import type { ChangeHint, Refusal, Store, TurnBoard, WorkerInfo } from "../core/store.js";
+import type { ChangeHint, Refusal, Shards, Store, TurnBoard, WorkerInfo } from "../core/store.js";
 import { Dispatcher } from "./dispatcher.js";
+import { Housekeeping } from "./housekeeping.js";
 import { Mailbox } from "./mailbox.js";
+import { EVERY_SHARD, type OwnedShards } from "./owned-shards.js";
 import { RequestHandler } from "./request-handler.js";
 import { RetentionSweep } from "./retention-sweep.js";
+import { ShardKeeper } from "./shard-keeper.js";
 import { TimerLoop } from "./timer-loop.js";
 
 /** What a worker is made of. */
@@ -38,9 +41,12 @@ const HEADS_CHECK_MS = 250;
 /** How often a drain looks whether it is done. */
 const DRAIN_LOOK_MS = 10;
 
+/** Whoever owns this shard does what one worker is to do for the whole hub. */
+const CHORES_SHARD = 0;
+
 /**
- * Runs the orchestrations and activities of a hub in this process: takes up what earlier processes
- * left, then follows messages and timers until it is stopped.
+ * Runs the orchestrations and activities of a hub in this process: takes up what earlier owners of its
+ * shards left, then follows messages and timers until it is stopped.
  */
 export class TaskHubWorker {
   readonly #parts: TaskHubWorkerParts;
@@ -49,6 +55,8 @@ export class TaskHubWorker {
   readonly #timers: TimerLoop;
   readonly #requests: RequestHandler;
   readonly #sweep: RetentionSweep;
+  readonly #housekeeping: Housekeeping;
+  readonly #keeper: ShardKeeper | undefined;
   readonly #loops: Promise<void>[] = [];
   #unsubscribe: () => void = () => {};
   #stopped = false;
@@ -58,20 +66,26 @@ export class TaskHubWorker {
     const { store, executor, env, logger, info, maxConcurrentActivities, maxResidentInstances, onRefused } =
       parts;
     this.#parts = parts;
-    this.#timers = new TimerLoop(env, store, logger);
-    this.#mailbox = new Mailbox(env, store, logger);
+    this.#keeper = this.#keeperOf(store);
+    const owned: OwnedShards = this.#keeper ?? EVERY_SHARD;
+    const doesChores = (): boolean => owned.owns(CHORES_SHARD);
+    this.#timers = new TimerLoop(env, store, logger, owned);
+    this.#mailbox = new Mailbox(env, store, logger, owned);
     this.#requests = new RequestHandler(env, store, logger, onRefused);
-    this.#sweep = new RetentionSweep(env, store, logger);
+    this.#sweep = new RetentionSweep(env, store, logger, doesChores);
+    this.#housekeeping = new Housekeeping(env, store, logger, doesChores);
     this.#dispatcher = new Dispatcher({
       store,
       executor,
       env,
       logger,
       workerId: info.id,
+      owned,
       maxConcurrentActivities,
       maxResidentInstances,
       onTimerSettled: (timer, again) => this.#timers.settle(timer, again),
       onInstanceGone: (iid) => this.#timers.forget(iid),
+      onLoaded: (messages) => this.#mailbox.note(messages),
     });
   }
 
@@ -90,7 +104,9 @@ export class TaskHubWorker {
     store.watchTurns?.(board);
     this.#dispatcher.rememberStrikes(await store.strikes());
     this.#unsubscribe = store.subscribe((hint) => this.#onHint(hint));
-    this.#run("adopting unfinished instances", () => this.#adoptUnfinished());
+    const keeper = this.#keeper;
+    if (keeper === undefined) this.#run("adopting unfinished instances", () => this.#adoptUnfinished("all"));
+    else this.#run("keeping shards", () => keeper.run());
     this.#run("reading messages", () =>
       this.#mailbox.run(
         (mail) => this.#dispatcher.deliver(mail),
@@ -99,11 +115,13 @@ export class TaskHubWorker {
     );
     this.#run("firing timers", () => this.#timers.run((timer) => this.#dispatcher.fire(timer)));
     this.#run("retention sweep", () => this.#sweep.run());
+    this.#run("housekeeping", () => this.#housekeeping.run());
   }
 
   /**
    * Stops: takes nothing new, lets turns and activities under way finish for so long, then aborts the
-   * activities. What was not finished runs again at the next start.
+   * activities. What was not finished runs again at the next start; or, where others share the hub, there: they
+   * get each shard as soon as nothing of it is under way here.
    */
   async stop(drainMs: number): Promise<void> {
     if (this.#stopped) return;
@@ -113,10 +131,11 @@ export class TaskHubWorker {
     this.#timers.stop();
     this.#requests.stop();
     this.#sweep.stop();
+    this.#housekeeping.stop();
     this.#dispatcher.stopActivities();
-    const { env } = this.#parts;
-    const start = env.monotonicMs();
-    while (!this.#dispatcher.isIdle() && env.monotonicMs() - start < drainMs) await env.sleep(DRAIN_LOOK_MS);
+    if (this.#keeper === undefined) await this.#untilIdle(drainMs);
+    else await this.#keeper.handOver(drainMs);
+    this.#keeper?.stop();
     this.#dispatcher.abortActivities("The worker stops.");
     await Promise.all(this.#loops);
   }
@@ -129,9 +148,50 @@ export class TaskHubWorker {
     void running.finally(() => this.#loops.splice(this.#loops.indexOf(running), 1));
   }
 
-  async #adoptUnfinished(): Promise<void> {
+  async #untilIdle(patienceMs: number): Promise<void> {
+    const { env } = this.#parts;
+    const start = env.monotonicMs();
+    while (!this.#dispatcher.isIdle() && env.monotonicMs() - start < patienceMs)
+      await env.sleep(DRAIN_LOOK_MS);
+  }
+
+  #keeperOf({ leases }: Store): ShardKeeper | undefined {
+    if (leases === undefined) return undefined;
+    const { env, logger, info } = this.#parts;
+    return new ShardKeeper({
+      env,
+      leases,
+      logger,
+      worker: info.id,
+      onTaken: (shards) => this.#takeShards(shards),
+      onLost: (shards) => this.#loseShards(shards),
+      busyShards: () => this.#dispatcher.busyShards(),
+    });
+  }
+
+  #takeShards(shards: readonly number[]): void {
+    this.#mailbox.take(shards);
+    this.#timers.wake();
+    if (shards.includes(CHORES_SHARD)) this.#sweep.wake();
+    this.#run("adopting unfinished instances", async () => {
+      // What blocked its former owner must not block this process, too.
+      this.#dispatcher.rememberStrikes(await this.#parts.store.strikes());
+      await this.#adoptUnfinished(shards);
+    });
+  }
+
+  #loseShards(shards: readonly number[]): void {
+    this.#mailbox.forget(shards);
+    const inFlight = this.#dispatcher.loseShards(new Set(shards));
+    if (inFlight.length === 0) return;
+    this.#parts.logger.info("activities in flight were left to another worker, which runs them again", {
+      activities: inFlight.length,
+    });
+  }
+
+  async #adoptUnfinished(shards: Shards): Promise<void> {
     for (let afterIid = 0; !this.#stopped; ) {
-      const iids = await this.#parts.store.unfinished({ shards: "all", afterIid, limit: ADOPT_BATCH });
+      const iids = await this.#parts.store.unfinished({ shards, afterIid, limit: ADOPT_BATCH });
       for (const iid of iids) this.#dispatcher.adopt(iid);
       const last = iids.at(-1);
       if (last === undefined || iids.length < ADOPT_BATCH) return;
@@ -142,6 +202,7 @@ export class TaskHubWorker {
 
   #onHint(hint: ChangeHint): void {
     if (hint.from === "elsewhere") {
+      this.#keeper?.wake();
       this.#mailbox.wake();
       this.#timers.wake();
       this.#checkHeads();

@@ -2,6 +2,7 @@ import type { Env, Logger } from "../core/env.js";
 import { StoreClosedError } from "../core/errors.js";
 import type { DueTimer, Store } from "../core/store.js";
 import type { TimerKey } from "./dispatcher.js";
+import type { OwnedShards } from "./owned-shards.js";
 import { Pulse } from "./pulse.js";
 
 /**
@@ -9,6 +10,9 @@ import { Pulse } from "./pulse.js";
  * jumps, and daylight saving do not matter: after each rest the clock is looked at again.
  */
 const MAX_REST_MS = 60_000;
+
+/** The same where other processes set timers of ours, too, and every hint of it may be lost. */
+const SHARED_REST_MS = 1000;
 
 /** After an error, or while everything due is already on its way. */
 const RETRY_MS = 100;
@@ -21,16 +25,20 @@ export class TimerLoop {
   readonly #env: Env;
   readonly #store: Store;
   readonly #logger: Logger;
+  readonly #owned: OwnedShards;
   readonly #pulse: Pulse;
+  readonly #maxRestMs: number;
   /** Fired, but not committed: the store still lists them. */
   readonly #fired = new Set<string>();
   #nextDueMs = Number.POSITIVE_INFINITY;
   #stopped = false;
 
-  constructor(env: Env, store: Store, logger: Logger) {
+  constructor(env: Env, store: Store, logger: Logger, owned: OwnedShards) {
     this.#env = env;
     this.#store = store;
     this.#logger = logger;
+    this.#owned = owned;
+    this.#maxRestMs = store.leases === undefined ? MAX_REST_MS : SHARED_REST_MS;
     this.#pulse = new Pulse(env);
   }
 
@@ -67,9 +75,11 @@ export class TimerLoop {
   /** @returns how long to rest. */
   async #fireDue(fire: (timer: DueTimer) => void): Promise<number> {
     try {
+      const { shards } = this.#owned;
+      if (shards.length === 0) return this.#maxRestMs;
       const nowMs = this.#env.now();
       const limit = DUE_LIMIT + this.#fired.size;
-      const { timers, nextDueMs } = await this.#store.due({ shards: "all", untilMs: nowMs, limit });
+      const { timers, nextDueMs } = await this.#store.due({ shards, untilMs: nowMs, limit });
       for (const timer of timers) {
         const key = keyOf(timer);
         if (this.#fired.has(key)) continue;
@@ -78,7 +88,7 @@ export class TimerLoop {
       }
       this.#nextDueMs = nextDueMs ?? Number.POSITIVE_INFINITY;
       if (timers.length === limit) return 0;
-      return Math.min(Math.max(this.#nextDueMs - this.#env.now(), 0), MAX_REST_MS);
+      return Math.min(Math.max(this.#nextDueMs - this.#env.now(), 0), this.#maxRestMs);
     } catch (error) {
       if (error instanceof StoreClosedError) this.#stopped = true;
       else this.#logger.warn("due timers could not be read; trying again", { error });
