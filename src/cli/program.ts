@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { addDb } from "./commands/db.js";
 import { addDev } from "./commands/dev.js";
 import { addExecutions } from "./commands/executions.js";
 import { addGet } from "./commands/get.js";
@@ -46,6 +47,7 @@ export function createProgram(): Command {
   addPurge(program);
   addSingleton(program);
   addWorkers(program);
+  addDb(program);
   return program;
 }
 

@@ -3,6 +3,7 @@ import { ConfigurationError } from "../core/errors.js";
 import { isLoopback } from "../http/security.js";
 import { parsePort } from "./option-values.js";
 import { readKey } from "./read-key.js";
+import { parseStore, storeFromEnvironment } from "./store-option.js";
 
 /** The options of `dev` and `serve`, as given. */
 export interface ServerOptions {
@@ -21,8 +22,10 @@ export interface ServerOptions {
 export interface ServerSettings {
   readonly port: number;
   readonly host: string;
-  /** `sqlite:FILE` or `memory`. */
+  /** `sqlite:FILE`, `postgres://…` or `memory`. May hold a password: show `storeName`. */
   readonly store: string;
+  /** The store as logs and people see it. */
+  readonly storeName: string;
   readonly key: string | undefined;
   readonly wait: boolean;
   readonly taskHub: string | undefined;
@@ -38,7 +41,7 @@ export function addServerOptions(command: Command, defaultStore: string): Comman
   return command
     .option("--port <port>", "0 takes a free one", parsePort, DEFAULT_PORT)
     .option("--host <address>", "another than loopback needs a key", "127.0.0.1")
-    .option("--store <store>", `sqlite:FILE or memory (default: TENURE_STORE${defaultStore})`)
+    .option("--store <store>", `sqlite:FILE, postgres://… or memory (default: TENURE_STORE${defaultStore})`)
     .option("--db <file>", "short for --store sqlite:FILE")
     .option("--task-hub <name>", "the task hub in the store (default: default)")
     .option("--key-file <file>", "a file with the key that callers must send (default: TENURE_KEY)")
@@ -56,12 +59,10 @@ export function serverSettings(options: ServerOptions, defaultStore: string | un
   const store = storeOf(options) ?? defaultStore;
   if (store === undefined) {
     throw new ConfigurationError(
-      "No store: give --db FILE, --store sqlite:FILE or --store memory, or set TENURE_STORE.",
+      "No store: give --db FILE, --store sqlite:FILE, --store postgres://… or --store memory, or set TENURE_STORE.",
     );
   }
-  if (store !== "memory" && !/^sqlite:./.test(store)) {
-    throw new ConfigurationError(`The store "${store}" is not one. Use sqlite:FILE or memory.`);
-  }
+  const { description } = parseStore(store);
   const key = readKey(options.keyFile);
   const loopback = isLoopback(options.host);
   if (!loopback && key === undefined) {
@@ -74,6 +75,7 @@ export function serverSettings(options: ServerOptions, defaultStore: string | un
     port: options.port,
     host: options.host,
     store,
+    storeName: description,
     key,
     wait: options.wait ?? false,
     taskHub: options.taskHub,
@@ -87,8 +89,7 @@ function storeOf({ store, db }: ServerOptions): string | undefined {
   if (store !== undefined && db !== undefined)
     throw new ConfigurationError("Give --store or --db, not both.");
   if (db !== undefined) return `sqlite:${db}`;
-  const fromEnvironment = process.env["TENURE_STORE"];
-  return store ?? (fromEnvironment === "" ? undefined : fromEnvironment);
+  return store ?? storeFromEnvironment();
 }
 
 function collect(text: string, before: readonly string[] = []): readonly string[] {

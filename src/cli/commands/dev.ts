@@ -42,7 +42,7 @@ async function dev(app: string | undefined, options: ServerOptions): Promise<voi
     const served = {
       url,
       app: loaded.path,
-      store: settings.store,
+      store: settings.storeName,
       functions,
       asksForKey: settings.key !== undefined,
     };

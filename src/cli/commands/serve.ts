@@ -20,7 +20,7 @@ async function serve(app: string | undefined, options: ServerOptions): Promise<v
   const logger = jsonLogger();
   const loaded = await new AppLoader(findApp(app)).load();
   await runServer(settings, loaded.definitions, logger, (server) => {
-    logger.info("serving", { url: server.url, app: loaded.path, store: settings.store });
+    logger.info("serving", { url: server.url, app: loaded.path, store: settings.storeName });
     return () => {};
   });
 }
