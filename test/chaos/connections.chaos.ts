@@ -1,0 +1,47 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import { expect, test } from "vitest";
+import { OwnServer } from "./own-server.js";
+import { Storm } from "./storm.js";
+
+const MAX_CONNECTIONS = 40;
+
+/** How long nobody else gets a connection. */
+const HELD_MS = 5000;
+
+test("others take every connection of the server, four times for 5 s", async () => {
+  await using server = await OwnServer.start([
+    `max_connections=${MAX_CONNECTIONS}`,
+    "superuser_reserved_connections=0",
+  ]);
+  await using storm = await Storm.begin({ fault: "connections exhausted", server: server.url });
+  await storm.rage(45_000, [4000, 6000], () => exhaust(server.url));
+  const { broken } = await storm.settle();
+  expect(broken).toEqual([]);
+});
+
+/** Ends everybody's connections and takes their places for a while. */
+async function exhaust(url: string): Promise<void> {
+  const taken: pg.Client[] = [];
+  const until = performance.now() + HELD_MS;
+  while (performance.now() < until) {
+    const client = new pg.Client({ connectionString: url });
+    client.on("error", () => {}); // it is there to be in the way, whatever becomes of it
+    try {
+      await client.connect();
+      const mine = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
+      taken.push(client);
+      if (taken.length < 3) continue;
+      await client.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'client backend'
+          and pid <> $1 and application_name <> 'in the way' limit 5`,
+        [mine.rows[0]?.pid],
+      );
+      await client.query("set application_name = 'in the way'");
+    } catch {
+      await client.end().catch(() => {});
+      await sleep(50); // all are taken
+    }
+  }
+  await Promise.all(taken.map((client) => client.end().catch(() => {})));
+}

@@ -1,0 +1,158 @@
+// A process of a shared hub: an engine and a client, told what to do by the tests that started it (members.ts).
+// Its store stands behind a wrapper that tells of each commit it was refused, and that can stop the process
+// between the decision of a turn and its writing: the pause that no check of a lease can see.
+import { randomUUID } from "node:crypto";
+import { appendFileSync } from "node:fs";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { activity, InstanceHeldError, orchestration, TaskHub } from "../../dist/index.js";
+import { openPostgresStore } from "../../dist/stores/postgres/store.js";
+
+const { url, witness, store: storeOptions, functions: names } = JSON.parse(process.argv[2] ?? "{}");
+
+/** Calls under way at a time for each request of a test. */
+const LANES = 20;
+
+// --- What it runs -------------------------------------------------------------------------------------------------
+
+const step = activity("step", async (ctx, { ms = 0 } = {}) => {
+  const result = randomUUID();
+  const { instanceId, executionId, taskId, fencingToken } = ctx;
+  const line = { instanceId, executionId, taskId, fencingToken, result, pid: process.pid, atMs: Date.now() };
+  // Synchronously, so that the file knows more than anybody.
+  if (witness !== undefined) appendFileSync(witness, `${JSON.stringify(line)}\n`);
+  if (ms > 0) await sleep(ms);
+  return result;
+});
+
+/** Steps one after the other; an event between them, a child and a timer, where they are asked for. */
+async function work(ctx, { steps = 3, ms = 0, note = false, child = false, pauseMs = 0 } = {}) {
+  const results = [];
+  for (let index = 0; index < steps; index++) results.push(await ctx.callActivity(step, { ms }));
+  const noted = note ? await ctx.waitForExternalEvent("note") : null;
+  const part = child
+    ? await ctx.callSubOrchestrator("part", { ms }, { instanceId: `${ctx.instanceId}-part` })
+    : null;
+  if (pauseMs > 0) await ctx.sleep(pauseMs);
+  return { results, noted, part };
+}
+
+const known = {
+  step,
+  part: orchestration("part", async (ctx, { ms }) => ctx.callActivity(step, { ms })),
+  job: orchestration("job", work),
+  // The next version of the job under a name of its own: a rolling deploy has processes with and without it.
+  "job-2": orchestration("job-2", async (ctx, input) => ({ ...(await work(ctx, input)), version: 2 })),
+  /** Lives until it is told to end. */
+  hold: orchestration("hold", async (ctx) => ctx.waitForExternalEvent("end")),
+};
+
+// --- Its store ----------------------------------------------------------------------------------------------------
+
+let stopsAtCommit = false;
+
+function watched(store) {
+  const commit = async (turns) => {
+    if (stopsAtCommit) {
+      stopsAtCommit = false;
+      await say({ stopping: turns.map(({ instanceId }) => instanceId) });
+      process.kill(process.pid, "SIGSTOP");
+    }
+    const results = await store.commit(turns);
+    for (const [index, { accepted }] of results.entries()) {
+      if (!accepted) void say({ refused: turns[index].instanceId });
+    }
+    return results;
+  };
+  return new Proxy(store, {
+    get(target, key) {
+      if (key === "commit") return commit;
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+const store = watched(await openPostgresStore({ url, ...storeOptions }));
+const logs = [];
+const log = (level) => (message, fields) => {
+  logs.push(`${level}: ${message} ${fields?.error ?? ""}`.trim());
+  if (logs.length > 200) logs.shift();
+};
+const hub = await TaskHub.open({
+  store,
+  functions: (names ?? Object.keys(known)).map((name) => known[name]),
+  logger: { debug: () => {}, info: log("info"), warn: log("warn"), error: log("error") },
+});
+const { client } = hub;
+
+// --- What it is told to do ----------------------------------------------------------------------------------------
+
+async function each(ids, call) {
+  const told = [];
+  const waiting = [...ids];
+  const lane = async () => {
+    for (let id = waiting.shift(); id !== undefined; id = waiting.shift()) told.push(await call(id));
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return told;
+}
+
+async function start(instanceId, { name = "job", input, ...policy }) {
+  try {
+    const { outcome, executionId, run } = await client.startNew(name, { instanceId, input, ...policy });
+    return { instanceId, outcome, executionId, run };
+  } catch (error) {
+    if (!(error instanceof InstanceHeldError)) throw error;
+    const { executionId, run } = error.holder;
+    return { instanceId, outcome: "refused", executionId, run };
+  }
+}
+
+const calls = {
+  start: ({ ids, ...options }) => each(ids, (id) => start(id, options)),
+  raise: ({ ids, name, data }) => each(ids, (id) => client.raiseEvent(id, name, data)),
+  wait: ({ ids, timeoutMs }) =>
+    each(ids, async (instanceId) => {
+      const { runtimeStatus, output } = await client.waitForCompletion(instanceId, { timeoutMs });
+      return { instanceId, runtimeStatus, output };
+    }),
+  workers: async () =>
+    (await client.listWorkers()).map(({ id, pid, shards, draining }) => ({
+      id,
+      pid,
+      shards: shards ?? 0,
+      draining: draining ?? false,
+    })),
+  logs: async () => logs,
+  drain: async ({ worker }) => store.leases.drain(worker),
+  /** It says which instances' turns are in its hands when it stops. */
+  stopBeforeNextCommit: async () => {
+    stopsAtCommit = true;
+  },
+};
+
+async function answer({ n, call, argument }) {
+  try {
+    await say({ n, answer: (await calls[call](argument ?? {})) ?? null });
+  } catch (error) {
+    await say({ n, error: `${error.name}: ${error.message}` });
+  }
+}
+
+/** Resolves once the message is out. */
+function say(message) {
+  return new Promise((resolve) => {
+    process.send?.(message, resolve);
+  });
+}
+
+async function close() {
+  await hub.close();
+  process.exit(0);
+}
+
+process.on("message", (message) => void answer(message));
+process.on("SIGTERM", () => void close());
+process.on("disconnect", () => process.exit(1)); // whoever started it is gone
+await say({ ready: hub.status().worker.id });
