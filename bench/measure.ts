@@ -49,6 +49,12 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
+/** The value that this share of all lie at or below: 0.5 for the median, 1 for the highest. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+}
+
 /**
  * Resident memory in MB, after a collection where the process allows one. V8 gives the pages that it has
  * emptied back to the system in the background: it is given the time.

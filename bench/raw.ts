@@ -3,7 +3,7 @@ import { TaskHub } from "tenure";
 import type { Driver } from "../dist/stores/sqlite/driver.js";
 import { loadDriver } from "../dist/stores/sqlite/driver.js";
 import { costOf, inFolder } from "./measure.js";
-import type { Figures } from "./scenarios.js";
+import type { Figures } from "./report.js";
 
 /**
  * The raw ceilings: the same rows as the product writes, in groups of the same size, by bare prepared

@@ -2,10 +2,8 @@ import { join } from "node:path";
 import { TaskHub } from "tenure";
 import { openSqliteStore } from "../dist/stores/sqlite/store.js";
 import { closedLoop, costOf, inFolder, median, residentMb, settle } from "./measure.js";
+import type { Figures } from "./report.js";
 import { fanOut, functions, hello5, sequence, stepTimesMs, waiter } from "./workloads.js";
-
-/** Figures of one run of a scenario, by name. */
-export type Figures = Record<string, number>;
 
 /** A scenario runs in a process of its own, so that its CPU and memory are its own. */
 export type Scenario = (folder: string) => Promise<Figures>;

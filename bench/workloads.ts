@@ -49,4 +49,25 @@ export const slowSteps = orchestration("slowSteps", async (ctx, ms: number) => {
   return "done";
 });
 
-export const functions = [noop, hello5, timed, sequence, fanOut, waiter, slow, slowSteps];
+/** When `tick` last ran for an instance in this process, and when first since somebody cleared the map. */
+export const lastTicksMs = new Map<string, number>();
+export const firstTicksMs = new Map<string, number>();
+
+const tick = activity("tick", async ({ instanceId }) => {
+  const nowMs = Date.now();
+  lastTicksMs.set(instanceId, nowMs);
+  if (!firstTicksMs.has(instanceId)) firstTicksMs.set(instanceId, nowMs);
+});
+
+const TICKS_PER_GENERATION = 20;
+
+/** Has something due every 50 ms, for ever: by turns a timer and an activity. */
+export const ticker = orchestration("ticker", async (ctx) => {
+  for (let ticks = 0; ticks < TICKS_PER_GENERATION; ticks++) {
+    await ctx.sleep(50);
+    await ctx.callActivity(tick);
+  }
+  ctx.continueAsNew();
+});
+
+export const functions = [noop, hello5, timed, sequence, fanOut, waiter, slow, slowSteps, tick, ticker];
