@@ -18,10 +18,12 @@ import {
   InvalidStateError,
   UnregisteredNameError,
   WaitTimeoutError,
+  WorkerNotFoundError,
 } from "../core/errors.js";
 import type { HistoryEvent } from "../core/history.js";
 import { decodeChunk } from "../core/history-codec.js";
 import {
+  ENDED_STATUSES,
   type EndedStatus,
   type Instance,
   type InstanceRecord,
@@ -32,11 +34,12 @@ import {
   type Tags,
 } from "../core/instance.js";
 import { parseInstanceId } from "../core/instance-id.js";
+import { Pace } from "../core/pace.js";
 import { decodeValue, encodeValue, type Payload, type PayloadCodec } from "../core/payload.js";
 import { parseRetention, RETENTION_SETTING, type Retention } from "../core/retention.js";
 import { rewindCommand } from "../core/rewind-command.js";
 import { type IfEnded, type IfLive, startPolicy } from "../core/start-policy.js";
-import type { ListFilter, Refusal, Store, WorkerInfo } from "../core/store.js";
+import type { ListFilter, Refusal, ShownWorker, Store, WorkerInfo } from "../core/store.js";
 import { ChangeWaiter, type WaitLimit } from "./change-waiter.js";
 import { type OrchestrationHandle, resultOf } from "./orchestration-handle.js";
 import { PageTokens } from "./page-token.js";
@@ -104,6 +107,20 @@ export interface PurgeFilter {
   readonly onProgress?: (instancesDeleted: number) => void;
 }
 
+/** What one page of a purge takes. */
+export interface PurgePageOptions extends Omit<PurgeFilter, "onProgress"> {
+  /** How many instances are deleted at most, 1 to 1000 and apart from children. Default 500. */
+  readonly top?: number;
+  /** From the page before, with the same filter. */
+  readonly continuationToken?: string;
+}
+
+export interface PurgedPage {
+  readonly instancesDeleted: number;
+  /** Absent once everything was looked at. */
+  readonly continuationToken: string | undefined;
+}
+
 export interface HistoryResult {
   readonly status: OrchestrationStatus;
   readonly execution: ExecutionStatus;
@@ -124,6 +141,10 @@ export interface TaskHubClientParts {
 
 /** How many rows one page of a list examines at most. */
 const LIST_EXAMINES = 5000;
+
+/** How many instances one page of a purge looks up, and how many of them are deleted at a time. */
+const PURGE_PAGE = 500;
+const PURGE_BATCH = 100;
 
 /** The most that is kept of who asked, in UTF-16 code units. */
 const MAX_REQUESTER_LENGTH = 512;
@@ -356,32 +377,31 @@ export class TaskHubClient {
     return options.recursive === true ? 1 + (await this.#purgeChildren(answer.children)) : 1;
   }
 
-  /** Deletes ended instances that match, in batches. @returns how many were deleted. */
+  /**
+   * Deletes ended instances that match, in small batches with rests between them, so that other work goes on.
+   *
+   * @returns how many were deleted.
+   */
   async purgeBy(filter: PurgeFilter = {}): Promise<number> {
-    const { recursive = false, onProgress, ...list } = filter;
-    const runtimeStatus = filter.runtimeStatus ?? ["Completed", "Failed", "Terminated", "Canceled"];
-    for (const status of runtimeStatus) {
-      if (!isEnded(status))
-        throw new InvalidArgumentError("runtimeStatus", `${String(status)} is not an ended status`);
-    }
-    let deleted = 0;
+    const { onProgress, ...rest } = filter;
+    const pace = new Pace(this.#env);
+    let instancesDeleted = 0;
     let continuationToken: string | undefined;
     do {
-      const page: InstancePage = await this.list({
-        ...list,
-        runtimeStatus,
-        top: 500,
+      const page = await this.#purgePage(pace, {
+        ...rest,
         ...(continuationToken === undefined ? {} : { continuationToken }),
       });
-      deleted += await this.#purgeBatch(
-        page.instances.map((status) => status.instanceId),
-        recursive,
-      );
-      onProgress?.(deleted);
-      continuationToken = page.continuationToken;
-      await this.#env.yieldNow();
+      instancesDeleted += page.instancesDeleted;
+      onProgress?.(instancesDeleted);
+      ({ continuationToken } = page);
     } while (continuationToken !== undefined);
-    return deleted;
+    return instancesDeleted;
+  }
+
+  /** One page of {@link purgeBy}, for who shows progress from afar. */
+  async purgePage(options: PurgePageOptions = {}): Promise<PurgedPage> {
+    return this.#purgePage(new Pace(this.#env), options);
   }
 
   /** The history of an execution, of the current one by default; undefined where there is none. */
@@ -428,9 +448,30 @@ export class TaskHubClient {
     await this.#store.changeSetting(RETENTION_SETTING, JSON.stringify(parseRetention(retention)));
   }
 
-  /** The workers that are alive now, with what they have registered. */
-  async listWorkers(): Promise<readonly WorkerInfo[]> {
+  /** The workers that are alive now, with what they have registered, and what they hold where they share the hub. */
+  async listWorkers(): Promise<readonly ShownWorker[]> {
     return this.#store.workers();
+  }
+
+  /**
+   * Asks a worker, on whichever machine it runs, to give its shards to the others and to take no more. What it has
+   * begun it ends; shards that nobody else is there to take it keeps until somebody is. It stays so until its process
+   * ends. Resolves once it is asked; {@link listWorkers} shows how many shards it still holds.
+   *
+   * @throws WorkerNotFoundError when no live worker has the ID.
+   * @throws InvalidArgumentError where one engine owns the whole hub.
+   */
+  async drainWorker(workerId: string): Promise<void> {
+    const { leases } = this.#store;
+    if (leases === undefined) {
+      throw new InvalidArgumentError(
+        "worker",
+        `the engine of ${this.#store.description} shares its work with nobody. Stop its process instead`,
+      );
+    }
+    const workers = await this.#store.workers();
+    if (!workers.some(({ id }) => id === workerId)) throw new WorkerNotFoundError(workerId);
+    await leases.drain(workerId);
   }
 
   /** Writes what waits to be written, and lets waiting callers go. */
@@ -603,6 +644,24 @@ export class TaskHubClient {
       default:
         throw unexpected(answer);
     }
+  }
+
+  async #purgePage(
+    pace: Pace,
+    { recursive = false, runtimeStatus = ENDED_STATUSES, top = PURGE_PAGE, ...list }: PurgePageOptions,
+  ): Promise<PurgedPage> {
+    for (const status of runtimeStatus) {
+      if (!isEnded(status))
+        throw new InvalidArgumentError("runtimeStatus", `${String(status)} is not an ended status`);
+    }
+    const page = await pace.batch(() => this.list({ ...list, runtimeStatus, top }));
+    const found = page.instances.map((status) => status.instanceId);
+    let instancesDeleted = 0;
+    for (let from = 0; from < found.length; from += PURGE_BATCH) {
+      const batch = found.slice(from, from + PURGE_BATCH);
+      instancesDeleted += await pace.batch(() => this.#purgeBatch(batch, recursive));
+    }
+    return { instancesDeleted, continuationToken: page.continuationToken };
   }
 
   async #purgeChildren(children: readonly string[]): Promise<number> {

@@ -13,6 +13,7 @@ export type ErrorCode =
   | "InvalidToken"
   | "LimitExceeded"
   | "UnregisteredName"
+  | "WorkerNotFound"
   | "OrchestrationFailed"
   | "TaskFailed"
   | "TimerCanceled"
@@ -176,6 +177,15 @@ export class UnregisteredNameError extends TenureError {
         `Known: ${knownNames.length === 0 ? "none" : knownNames.join(", ")}. ` +
         "Register it, correct the name, or start with allowUnregistered: true to let it wait.",
     );
+  }
+}
+
+/** No worker that is alive has this ID. */
+export class WorkerNotFoundError extends TenureError {
+  readonly code = "WorkerNotFound";
+
+  constructor(readonly workerId: string) {
+    super(`There is no live worker with ID '${workerId}'. \`tenure worker list\` shows them.`);
   }
 }
 
@@ -368,6 +378,7 @@ for (const [name, constructor] of Object.entries({
   InvalidTokenError,
   LimitExceededError,
   UnregisteredNameError,
+  WorkerNotFoundError,
   OrchestrationFailedError,
   TaskFailedError,
   TimerCanceledError,

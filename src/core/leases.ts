@@ -20,14 +20,37 @@ export interface Leases {
   claim(worker: string, shards: readonly number[]): Promise<readonly number[]>;
   /** Gives back shards that this worker holds, and lets the others know. */
   release(worker: string, shards: readonly number[]): Promise<void>;
-  /** Shows others that this worker takes no more shards: it is about to go. */
+  /**
+   * Shows others that a worker takes no more shards: it is about to go, or somebody asks it to. Any process may; the
+   * worker sees it with its next renewal, and gives its shards to those that stay.
+   */
   drain(worker: string): Promise<void>;
+}
+
+/** How a worker holds its share of the shards, as far as it knows by itself. */
+export interface LeaseStatus {
+  /** How many shards it holds. */
+  readonly shards: number;
+  readonly leaseMs: number;
+  readonly renewMs: number;
+  /** How long ago it sent the last renewal that was answered; absent before the first. */
+  readonly renewalAgeMs?: number;
+  /** It takes no more shards, and gives those that it has to others. */
+  readonly draining: boolean;
+}
+
+/** A worker that lives, as far as its lease tells. */
+export interface Member {
+  readonly id: string;
+  readonly draining: boolean;
+  /** It has not renewed when it should have, and may be gone: what is free is not to wait for it. */
+  readonly late?: true;
 }
 
 /** How a hub is shared. */
 export interface Membership {
   /** Workers that live, the caller among them. */
-  readonly workers: readonly { readonly id: string; readonly draining: boolean }[];
+  readonly workers: readonly Member[];
   /** Who holds which shard; a shard without an entry is free, or held by a dead worker. */
   readonly owners: ReadonlyMap<number, string>;
 }

@@ -142,7 +142,9 @@ export interface WorkerInfo {
 export interface ShownWorker extends WorkerInfo {
   /** How many shards it holds, where workers share a hub. */
   readonly shards?: number;
-  /** When its lease ends, by the store's clock, unless it is renewed. */
+  /** When it last renewed its lease, by the store's clock. */
+  readonly renewedAtMs?: number;
+  /** When its lease ends, by the same clock, unless it is renewed. */
   readonly leaseEndMs?: number;
   /** It takes nothing new and gives its shards back. */
   readonly draining?: boolean;
@@ -326,6 +328,8 @@ export type ChangeHint =
       readonly instanceIds: readonly string[];
       readonly messages: boolean;
       readonly nextDueMs?: number;
+      /** There are tasks that were not there before. */
+      readonly tasks?: true;
     }
   /** Another process wrote: anything may have changed. */
   | { readonly from: "elsewhere" };

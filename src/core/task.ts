@@ -40,7 +40,10 @@ export interface Tasks {
   finish(worker: string, results: readonly TaskResult[]): Promise<readonly boolean[]>;
   /** Lets go of tasks: of activities so that others may take them; of turns for good, unless they were offered anew meanwhile. */
   letGo(worker: string, tasks: readonly HeldTask[]): Promise<void>;
-  /** The tasks of these instances, whoever holds them; those of dead workers are shown as nobody's. */
+  /**
+   * The tasks of these instances, whoever holds them; those of dead workers are shown as nobody's. Read *before* the
+   * instance: a task that is not in here was never there, or its answer is among the instance's messages.
+   */
   of(iids: readonly number[]): Promise<readonly TaskState[]>;
 }
 
@@ -61,27 +64,35 @@ export interface TaskQuery {
   /** What this worker has registered and has room for now. */
   readonly activities: readonly string[];
   readonly orchestrations: readonly string[];
-  /** The queues that it serves. */
-  readonly queues: readonly string[];
+  /** The queues that it serves. Absent: all. */
+  readonly queues?: readonly string[];
   readonly limit: number;
 }
 
 /** A task that this worker holds now; an activity comes with what running it needs. */
-export interface ClaimedTask extends OfferedTask, HeldTask {
+export interface ClaimedTask extends OfferedTask {
   readonly instanceId: string;
   readonly executionId: string;
   readonly run: number;
   readonly orchestration: string;
   readonly fencingToken: number;
-}
-
-export interface HeldTask {
-  readonly n: number;
   /** How often it was offered when it was taken. */
   readonly offers: number;
 }
 
-export interface TaskResult extends HeldTask {
+/** A task that a worker holds, by claim or because it was handed over to it. */
+export interface HeldTask {
+  readonly iid: number;
+  readonly generation: number;
+  readonly task: number;
+  /** Of a turn: how often it was offered when it was taken. */
+  readonly offers?: number;
+}
+
+export interface TaskResult {
+  readonly iid: number;
+  readonly generation: number;
+  readonly task: number;
   /** TaskCompleted or TaskFailed. */
   readonly events: Chunk;
 }

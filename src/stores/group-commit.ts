@@ -1,3 +1,4 @@
+import { setImmediate as nextRound } from "node:timers/promises";
 import { StoreClosedError } from "../core/errors.js";
 
 /** How many operations one group takes at most: beyond about 500 only the waiting grows. */
@@ -11,16 +12,25 @@ export class Failure {
 /**
  * Gathers operations into groups: whatever came in while the last group was out goes with the next one,
  * with no timer. An idle store commits at once; a busy one forms large groups by itself.
+ *
+ * `far` is for groups that travel to a server: each costs a round trip, so it is worth a round of the event loop to
+ * let more come along. Else whoever once missed the others' group would go alone, in turn with theirs, for ever.
  */
 export class GroupCommit<Operation, Result> {
   readonly #run: (group: readonly Operation[]) => Promise<readonly (Result | Failure)[]>;
+  readonly #far: boolean;
   readonly #calls: Call<Operation, Result>[] = [];
+  #waiting = 0;
   #busy: Promise<void> | undefined;
   #closed = false;
 
   /** @param run carries out a group; it rejects where it has carried out nothing, or can carry out nothing more. */
-  constructor(run: (group: readonly Operation[]) => Promise<readonly (Result | Failure)[]>) {
+  constructor(
+    run: (group: readonly Operation[]) => Promise<readonly (Result | Failure)[]>,
+    { far = false }: { readonly far?: boolean } = {},
+  ) {
     this.#run = run;
+    this.#far = far;
   }
 
   /** Results in order; rejects with the first failure among them. */
@@ -29,6 +39,7 @@ export class GroupCommit<Operation, Result> {
     if (operations.length === 0) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
       this.#calls.push({ operations, taken: 0, results: [], failure: undefined, resolve, reject });
+      this.#waiting += operations.length;
       this.#busy ??= this.#drain();
     });
   }
@@ -41,10 +52,14 @@ export class GroupCommit<Operation, Result> {
 
   async #drain(): Promise<void> {
     // Once all microtasks have run, so that everything this tick asks for shares the first commit.
-    await new Promise<void>((resolve) => {
-      process.nextTick(resolve);
-    });
-    while (this.#calls.length > 0) await this.#runGroup(this.#takeGroup());
+    await (this.#far ? nextRound() : nextTick());
+    let before = 0;
+    while (this.#calls.length > 0) {
+      // Much fewer than went before: those are answered now, and what follows from that may come along.
+      if (this.#far && this.#waiting < before / 2) await nextRound();
+      before = this.#waiting;
+      await this.#runGroup(this.#takeGroup());
+    }
     this.#busy = undefined;
   }
 
@@ -62,6 +77,7 @@ export class GroupCommit<Operation, Result> {
       if (room === 0) break;
     }
     this.#calls.splice(0, finished);
+    this.#waiting -= GROUP_LIMIT - room;
     return shares;
   }
 
@@ -120,4 +136,10 @@ function settle<Operation, Result>(
     if (call.failure === undefined) call.resolve(call.results);
     else call.reject(call.failure.error);
   }
+}
+
+function nextTick(): Promise<void> {
+  return new Promise((resolve) => {
+    process.nextTick(resolve);
+  });
 }

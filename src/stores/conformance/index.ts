@@ -24,6 +24,7 @@ import { checkStartPolicies } from "./start-policies.js";
 import { checkStarts } from "./starts.js";
 import { checkStrikes } from "./strikes.js";
 import { checkSuspension } from "./suspension.js";
+import { checkTasks } from "./tasks.js";
 import { SkippedCase, TestHub } from "./test-hub.js";
 import { checkTimers } from "./timers.js";
 import { checkTurnCommits } from "./turn-commits.js";
@@ -92,6 +93,7 @@ const concerns: readonly ((check: Check) => void)[] = [
   checkSettings,
   checkWorkers,
   checkStrikes,
+  checkTasks,
   checkHints,
   checkHubIsolation,
   checkClosing,

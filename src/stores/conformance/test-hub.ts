@@ -23,6 +23,8 @@ export interface OpenedStore {
   reopen?(): Promise<Store>;
   /** Opens a second store on the same data, beside the first: on its task hub, or on another one. */
   another?(taskHub?: string): Promise<Store>;
+  /** Ends a worker's lease now, as if it had not been renewed in time; where the store has leases. */
+  endLease?(worker: string): Promise<void>;
   /** Closes every store that was opened, and removes the data. */
   dispose(): Promise<void>;
 }
@@ -71,6 +73,11 @@ export class TestHub {
   async another(taskHub?: string): Promise<Store> {
     if (this.#opened.another === undefined) throw new SkippedCase("the factory gives no `another`");
     return this.#opened.another(taskHub);
+  }
+
+  async endLease(worker: string): Promise<void> {
+    if (this.#opened.endLease === undefined) throw new SkippedCase("the factory gives no `endLease`");
+    await this.#opened.endLease(worker);
   }
 
   /** The same case on another store of the same data: with its own time, but with execution IDs that differ. */

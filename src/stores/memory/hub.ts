@@ -25,10 +25,12 @@ import {
   type TurnCommit,
   type WorkerInfo,
 } from "../../core/store.js";
+import type { OfferedTask, TaskResult } from "../../core/task.js";
 import type { Counters } from "./database.js";
 import { LeaseTable } from "./leases.js";
 import { Refusals } from "./refusals.js";
 import { Strikes } from "./strikes.js";
+import { TaskTable } from "./tasks.js";
 
 /** For how long a retried start is told what the first one was told: 24 h. */
 const REQUEST_ID_LIFE_MS = 24 * 60 * 60 * 1000;
@@ -46,6 +48,7 @@ export class Hub {
   /** The one engine that runs on this hub, where its stores do not share it by leases. */
   engine: WorkerInfo | undefined;
   readonly leases = new LeaseTable();
+  readonly tasks = new TaskTable();
   readonly subscriptions = new Set<Subscription>();
 
   readonly #counters: Counters;
@@ -87,14 +90,15 @@ export class Hub {
 
   /** What was written since the last call, as a hint; nothing where nothing was. */
   takeHint(): ChangeHint | undefined {
-    const { instanceIds, messages, nextDueMs } = this.#written;
+    const { instanceIds, messages, nextDueMs, tasks } = this.#written;
     this.#written = nothingWritten();
-    if (instanceIds.size === 0 && !messages && nextDueMs === undefined) return undefined;
+    if (instanceIds.size === 0 && !messages && nextDueMs === undefined && !tasks) return undefined;
     return {
       from: "here",
       instanceIds: [...instanceIds],
       messages,
       ...(nextDueMs === undefined ? {} : { nextDueMs }),
+      ...(tasks ? { tasks } : {}),
     };
   }
 
@@ -301,6 +305,8 @@ export class Hub {
     if (turn.chunk !== undefined) {
       addChunk(row, { sequence, chunk: turn.chunk, writer: turn.writer, commitNumber: turn.commitNumber });
     }
+    const { iid, generation } = turn;
+    for (const activity of turn.queued ?? []) this.offerTask({ iid, generation, ...activity });
     this.#send(row, turn.requests);
     this.#writeTurn(row, turn);
     row.lastCommitNumber = turn.commitNumber;
@@ -349,6 +355,7 @@ export class Hub {
       ...(end.failure === undefined ? {} : { failure: end.failure }),
     });
     row.timers.clear();
+    this.tasks.drop(row.instance.iid);
     const waiters = row.waiters.splice(0);
     if (instance.parent !== undefined) this.#answer(instance.parent, end.answer);
     for (const waiter of waiters) this.#answer(waiter, end.answer);
@@ -370,6 +377,7 @@ export class Hub {
     const ended = currentExecution(row);
     changeExecution(row, { status: "ContinuedAsNew", endedAtMs: atMs });
     row.timers.clear();
+    this.tasks.drop(row.instance.iid);
     // Results are for the old generation; events and commands are for the run and go on.
     for (const mail of row.mail.values()) if (mail.run === undefined) this.#deleteMail(row, mail.n);
 
@@ -403,6 +411,34 @@ export class Hub {
       (old) => old.status === "ContinuedAsNew" && old.generation <= generation - next.keepExecutions,
     );
     this.#mailGeneration(row, next.events);
+  }
+
+  // --- tasks ------------------------------------------------------------------------------------------------------
+
+  offerTask(task: OfferedTask, holder?: string): void {
+    const isNew = this.tasks.offer(task, holder);
+    if (isNew && holder === undefined) this.#written.tasks = true;
+  }
+
+  freeTask(row: { holder?: string }): void {
+    delete row.holder;
+    this.#written.tasks = true;
+  }
+
+  raiseToken(iid: number): void {
+    const row = this.#rows.get(iid);
+    if (row === undefined) return;
+    const { instance } = row;
+    row.instance = { ...instance, fencingToken: instance.fencingToken + 1 };
+  }
+
+  /** Returns whether somebody waits for it: its generation must be the current one of a live run. */
+  mailResult({ iid, generation, events }: TaskResult): boolean {
+    const row = this.#rows.get(iid);
+    if (row === undefined || !isLive(row.instance.status) || row.instance.generation !== generation)
+      return false;
+    this.#addMail(row, { iid, generation, events });
+    return true;
   }
 
   // --- messages and timers ----------------------------------------------------------------------------------------
@@ -526,6 +562,7 @@ interface Written {
   readonly instanceIds: Set<string>;
   messages: boolean;
   nextDueMs?: number;
+  tasks: boolean;
 }
 
 /** The current execution of an instance. */
@@ -599,5 +636,5 @@ function present(row: Row | undefined): Row {
 }
 
 function nothingWritten(): Written {
-  return { instanceIds: new Set(), messages: false };
+  return { instanceIds: new Set(), messages: false, tasks: false };
 }

@@ -45,7 +45,7 @@ export class LeaseTable {
   }
 
   claim(worker: string, shards: readonly number[], nowMs: number): readonly number[] {
-    if (!this.#isAlive(worker, nowMs)) return [];
+    if (!this.isAlive(worker, nowMs)) return [];
     const free = shards.filter((shard) => this.#ownerOf(shard, nowMs) === undefined);
     for (const shard of free) this.#owners.set(shard, worker);
     return free;
@@ -56,11 +56,22 @@ export class LeaseTable {
     for (const shard of shards) if (this.#owners.get(shard) === worker) this.#owners.delete(shard);
   }
 
+  isAlive(worker: string, nowMs: number): boolean {
+    const member = this.#members.get(worker);
+    return member !== undefined && member.leaseEndMs > nowMs;
+  }
+
+  /** Ends a worker's lease, as if it had not been renewed in time. */
+  expire(worker: string): void {
+    const member = this.#members.get(worker);
+    if (member !== undefined) member.leaseEndMs = Number.NEGATIVE_INFINITY;
+  }
+
   membership(nowMs: number): Membership {
-    const alive = [...this.#members.values()].filter(({ info }) => this.#isAlive(info.id, nowMs));
+    const alive = [...this.#members.values()].filter(({ info }) => this.isAlive(info.id, nowMs));
     return {
       workers: alive.map(({ info, draining }) => ({ id: info.id, draining })),
-      owners: new Map([...this.#owners].filter(([, owner]) => this.#isAlive(owner, nowMs))),
+      owners: new Map([...this.#owners].filter(([, owner]) => this.isAlive(owner, nowMs))),
     };
   }
 
@@ -76,12 +87,7 @@ export class LeaseTable {
 
   #ownerOf(shard: number, nowMs: number): string | undefined {
     const owner = this.#owners.get(shard);
-    return owner !== undefined && this.#isAlive(owner, nowMs) ? owner : undefined;
-  }
-
-  #isAlive(worker: string, nowMs: number): boolean {
-    const member = this.#members.get(worker);
-    return member !== undefined && member.leaseEndMs > nowMs;
+    return owner !== undefined && this.isAlive(owner, nowMs) ? owner : undefined;
   }
 }
 

@@ -38,6 +38,7 @@ import {
   type Subscription,
 } from "./hub.js";
 import { type MemoryLeaseOptions, MemoryLeases } from "./leases.js";
+import { MemoryTasks } from "./tasks.js";
 
 /** Opens a task hub that lives in this process's memory and is gone with it. */
 export function openMemoryStore(
@@ -61,6 +62,7 @@ export class MemoryStore implements Store {
   readonly secret: string;
   readonly lateMessagesMs = 0;
   readonly leases?: MemoryLeases;
+  readonly tasks?: MemoryTasks;
 
   readonly #hub: Hub;
   #worker: WorkerInfo | undefined;
@@ -74,6 +76,7 @@ export class MemoryStore implements Store {
         () => this.#open().leases,
         () => this.#tellOthers(),
       );
+      this.tasks = new MemoryTasks(this.leases, (write) => this.#write(write));
     }
     this.taskHub = hub.taskHub;
     this.description = `memory:${hub.taskHub}`;

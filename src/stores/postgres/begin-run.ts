@@ -2,6 +2,7 @@ import type { RunBegin } from "../../core/command.js";
 import { shardOf } from "../../core/shard.js";
 import { START_TIMER } from "../../core/store.js";
 import { Row, statusBits } from "../rows.js";
+import { keyed, unindexed } from "./keyed.js";
 import { noticeDue, type Transaction } from "./transaction.js";
 
 /** A run that is to begin. */
@@ -111,7 +112,7 @@ const WRITE_INSTANCES = `
       name = b.name, execution_id = b.execution_id, created = b.at, updated = b.at, start_at = b.start_at,
       parent_iid = b.parent_iid, parent_run = b.parent_run, parent = b.parent
     from beginning b
-    where i.iid = b.iid and i.hub = $1 and (1 << i.status) & b.over <> 0
+    where ${keyed("i.iid", "b.iid")} and ${unindexed("i.hub")} = $1 and (1 << i.status) & b.over <> 0
     returning i.id, i.iid, i.run, i.generation, i.token, i.mail
   )
   select id, iid, run, generation, token, mail from fresh
@@ -157,12 +158,12 @@ const WRITE_FIRST_STEPS = `
   ), lifted as (
     update @inst i set token = s.token + 1
     from begun b join @shard s on s.hub = $1 and s.shard = b.shard
-    where i.iid = b.iid and b.generation = 1 and b.token <= s.token
+    where ${keyed("i.iid", "b.iid")} and b.generation = 1 and b.token <= s.token
     returning i.iid, i.token
   ), retired as (
     update @execution e set past = 1
     from begun b
-    where e.iid = b.iid and e.generation = b.generation - 1 and b.generation > 1
+    where ${keyed("e.iid", "b.iid")} and e.generation = b.generation - 1 and b.generation > 1
   ), executed as (
     insert into @execution (iid, generation, hub, execution_id, run, name, version, tags, token, created, input)
     select

@@ -468,7 +468,7 @@ describe.skipIf(postgresUrl === undefined)("commands on PostgreSQL", () => {
     const [held, ended, free] = [newId(), newId(), newId()];
     const first = start(held, { requestId: "r" });
     await session(1).execute([first, start(ended), terminate(ended)]);
-    const answers = await answersFromRead(session(1).query, HUB, [
+    const read = await answersFromRead(session(1).query, HUB, [
       start(held),
       start(held, { policy: startPolicy("attach") }),
       start(held, { policy: startPolicy("terminate") }),
@@ -481,7 +481,7 @@ describe.skipIf(postgresUrl === undefined)("commands on PostgreSQL", () => {
       { ...start(held), consumes: 1 },
       raise(held),
     ]);
-    expect(answers.map((answer) => answer?.outcome)).toEqual([
+    expect(read.answers.map((answer) => answer?.outcome)).toEqual([
       "refused",
       "attached",
       undefined,
@@ -494,7 +494,8 @@ describe.skipIf(postgresUrl === undefined)("commands on PostgreSQL", () => {
       undefined,
       undefined,
     ]);
-    expect(answers[3]).toMatchObject({ executionId: first.executionId });
+    expect(read.answers[3]).toMatchObject({ executionId: first.executionId });
+    expect(read.free).toEqual(new Set([free]));
   });
 
   it.each<[IfLive, string]>([

@@ -12,6 +12,7 @@ import { type Execution, type Instance, isLive } from "../../core/instance.js";
 import { EXECUTION_COLUMNS, executionOf, INSTANCE_COLUMNS, instanceOf, Row } from "../rows.js";
 import { type Beginning, beginRuns } from "./begin-run.js";
 import { endRunsFromOutside, type OutsideEnd } from "./end-from-outside.js";
+import { keyed, unindexed } from "./keyed.js";
 import { type Answer, addWaiter, mailAnswers, type Post, postMail, takeRequests } from "./messages.js";
 import { purgeInstances } from "./purge.js";
 import type { Query } from "./query.js";
@@ -25,26 +26,36 @@ import type { Transaction } from "./transaction.js";
  */
 const MAX_LOST_RACES = 20;
 
+/** What a plain read before the transaction tells. */
+export interface ReadBefore {
+  /** Undefined where a write may be needed. */
+  readonly answers: readonly (CommandAnswer | undefined)[];
+  /** IDs that nobody has: a start need not look for a row to lock. */
+  readonly free: ReadonlySet<string>;
+}
+
 /**
  * Answers commands from plain reads where those are the whole truth: a start that is refused, or told of what is
- * there, writes nothing, and must not lock the row of a busy ID either. Undefined where a write may be needed.
+ * there, writes nothing, and must not lock the row of a busy ID either.
  */
 export async function answersFromRead(
   query: Query,
   hub: number,
   commands: readonly Command[],
-): Promise<readonly (CommandAnswer | undefined)[]> {
+): Promise<ReadBefore> {
   const starts = commands.filter(isAnswerableFromRead);
-  if (starts.length === 0) return commands.map(() => undefined);
+  if (starts.length === 0) return { answers: commands.map(() => undefined), free: new Set() };
   const instances = await findInstances(query, hub, new Set(starts.map(({ instanceId }) => instanceId)), "");
   // Read after the instances: whoever is not in here was not the start of what was found there.
   const remembered = await rememberedStarts(query, hub, starts);
-  return commands.map((command) => {
+  const answers = commands.map((command) => {
     if (!isAnswerableFromRead(command)) return undefined;
     const instance = instances.get(command.instanceId);
     const { answer, change } = decide(command, instance && foundOf(instance), remembered.get(command));
     return change === undefined ? answer : undefined;
   });
+  const free = starts.map(({ instanceId }) => instanceId).filter((id) => !instances.has(id));
+  return { answers, free: new Set(free) };
 }
 
 /** A parent is always told something, by a message. */
@@ -57,23 +68,28 @@ function isAnswerableFromRead(command: Command): boolean {
  * the order of the commands. Each wave locks the rows of all IDs that are left, lets core decide, and writes what
  * it decided in a few statements. Keeps nothing between calls: the transaction may be tried again as a whole.
  *
+ * @param free IDs that nobody had a moment ago. The insert decides whether it is still so; if not, the next wave
+ *   finds a row to lock.
  * @throws StoreConflictError where an ID is taken and purged over and over.
  */
 export async function executeCommands(
   transaction: Transaction,
   commands: readonly Command[],
+  free: ReadonlySet<string> = new Set(),
 ): Promise<readonly CommandAnswer[]> {
   const answers = new Map<number, CommandAnswer>();
   let queues = await queuesOf(transaction, commands, answers);
+  let toLock = [...queues.keys()].filter((id) => !free.has(id));
   let lost = 0;
   while (queues.size > 0) {
     const before = answers.size;
-    await carryOutWave(transaction, queues, answers);
+    await carryOutWave(transaction, queues, toLock, answers);
     lost = answers.size === before ? lost + 1 : 0;
     if (lost > MAX_LOST_RACES) {
       throw new StoreConflictError("An instance ID was started and purged again and again. Try again.");
     }
     queues = unanswered(queues, answers);
+    toLock = [...queues.keys()];
   }
   return commands.map((_, place) => {
     const answer = answers.get(place);
@@ -130,9 +146,10 @@ interface Decided extends Placed {
 async function carryOutWave(
   transaction: Transaction,
   queues: Queues,
+  toLock: readonly string[],
   answers: Map<number, CommandAnswer>,
 ): Promise<void> {
-  const decided = await decideWave(transaction, queues, answers);
+  const decided = await decideWave(transaction, queues, toLock, answers);
   const claims = claimsOf(decided);
   const late = await claimRequests(transaction, [...claims.values()]);
   const writing = decided.filter((one) => {
@@ -156,9 +173,10 @@ async function carryOutWave(
 async function decideWave(
   { query, hub }: Transaction,
   queues: Queues,
+  toLock: readonly string[],
   answers: Map<number, CommandAnswer>,
 ): Promise<readonly Decided[]> {
-  const instances = await findInstances(query, hub, queues.keys(), LOCK);
+  const instances = await findInstances(query, hub, toLock, LOCK);
   // Only now: what others have committed before they let go of these rows must be seen.
   const pending = [...queues.values()].flatMap((queue) => queue.map(({ command }) => command));
   const remembered = await rememberedStarts(query, hub, pending);
@@ -273,11 +291,14 @@ async function findInstances(
   query: Query,
   hub: number,
   instanceIds: Iterable<string>,
-  lock: "" | typeof LOCK,
+  lock: string,
 ): Promise<ReadonlyMap<string, Instance>> {
+  const ids = [...instanceIds];
+  if (ids.length === 0) return new Map();
   const rows = await query(
-    `select ${INSTANCE_COLUMNS} from @inst i ${WRITER} where i.hub = $1 and i.id = any($2::text[]) ${lock}`,
-    [hub, [...instanceIds]],
+    `select ${INSTANCE_COLUMNS} from @inst i ${WRITER}
+     where ${unindexed("i.hub")} = $1 and i.id = any($2::text[]) ${lock}`,
+    [hub, ids],
   );
   return new Map(
     rows.map((row) => {
@@ -287,7 +308,7 @@ async function findInstances(
   );
 }
 
-const LOCK = "order by i.iid for update of i";
+const LOCK = `order by ${unindexed("i.iid")} for update of i`;
 
 // A row that was locked after a wait is evaluated again, but not what it was joined with: a subquery is.
 const WRITER = "cross join lateral (select (select name from @writer where writer = i.writer) as name) w";
@@ -308,7 +329,7 @@ async function findExecutions(
   if (iids.size === 0) return new Map();
   const rows = await query(
     `select i.iid, ${EXECUTION_COLUMNS}
-     from @inst i join @execution e on e.iid = i.iid and e.generation = i.generation
+     from @inst i join @execution e on ${keyed("e.iid", "i.iid")} and e.generation = i.generation
      where i.iid = any($1::bigint[])`,
     [[...iids]],
   );

@@ -49,6 +49,11 @@ describe.skipIf(server === "").each([
           await Promise.all(stores.map((store) => store.close()));
           return open();
         },
+        endLease: async (worker) => {
+          await admin.query(`update ${schema}.worker set lease_until = clock_timestamp() where id = $1`, [
+            worker,
+          ]);
+        },
         dispose: async () => {
           await Promise.all(stores.map((store) => store.close()));
           await admin.query(`update ${schema}.hub set name = $1 || name where name not like '%: %'`, [

@@ -10,6 +10,8 @@ import type { Capabilities } from "./capabilities.js";
 import { Connection, Texts } from "./connection.js";
 import { type Driver, loadDriver } from "./driver.js";
 import { DatabaseFault, publicErrorOf } from "./fault.js";
+import { hearOut } from "./hear-out.js";
+import { KEYED_PLANS } from "./keyed.js";
 import type { Query, SqlValue } from "./query.js";
 import { LOSS, OPENING, type Patience, retrying } from "./retry.js";
 
@@ -48,19 +50,6 @@ const KEEP_ALIVE_MS = 10_000;
 
 /** A receipt that was left behind by a process that died is of no use after its transactions are over. */
 const RECEIPT_SWEEP_MS = 60 * 60 * 1000;
-
-/**
- * Keeps the plans of writes where they belong, by primary key, whatever the tables looked like when they were made:
- * one that was planned while a table was nearly empty would read it whole once it has grown.
- */
-const KEYED_PLANS: readonly (readonly [string, string])[] = [
-  ["plan_cache_mode", "force_generic_plan"],
-  ["enable_seqscan", "off"],
-  ["enable_hashjoin", "off"],
-  ["enable_mergejoin", "off"],
-  ["enable_bitmapscan", "off"],
-  ["jit", "off"],
-];
 
 const CAPS: readonly (readonly [string, string])[] = [
   ["statement_timeout", String(TRANSACTION_CAP_MS)],
@@ -114,6 +103,7 @@ export class Database {
     this.direct = !options.pooled && options.pool === undefined;
     this.#texts = new Texts(options.schema);
     const own = options.pool;
+    own?.on("acquire", hearOut);
     this.#pools = {
       turns: own ?? this.#newPool(1, WRITE_SETTINGS, SILENCE_MS),
       commands: own ?? this.#newPool(1, WRITE_SETTINGS, SILENCE_MS),
@@ -241,6 +231,7 @@ export class Database {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.allSettled(this.#inFlight);
+    this.#options.pool?.off("acquire", hearOut);
     if (this.#options.pool !== undefined) return;
     await Promise.all(Object.values(this.#pools).map((pool) => pool.end()));
   }
@@ -301,14 +292,10 @@ export class Database {
     const client = await this.#pools[on].connect().catch((error: unknown) => {
       throw new DatabaseFault(error);
     });
-    // A connection that is lost between two statements says so here; the next statement fails.
-    const ignore = (): void => {};
-    client.on("error", ignore);
     const connection = new Connection(client, this.#texts, this.direct, this.#count);
     try {
       return await work(connection);
     } finally {
-      client.off("error", ignore);
       client.release(connection.broken);
     }
   }
@@ -361,6 +348,7 @@ export class Database {
     });
     // Connections that are lost while nobody uses them: the pool has already dropped them.
     pool.on("error", () => {});
+    pool.on("acquire", hearOut);
     return pool;
   }
 

@@ -3,6 +3,7 @@ import { EngineFaultError } from "../../core/errors.js";
 import type { Instance, ParentLink } from "../../core/instance.js";
 import { STATUS_CODES } from "../rows.js";
 import { finishRuns } from "./end-run.js";
+import { keyed, unindexed } from "./keyed.js";
 import type { Transaction } from "./transaction.js";
 
 /** A live run that a command ends. */
@@ -53,7 +54,8 @@ const END_RUNS = `
     update @inst i set
       status = e.status, sequence = i.sequence + 1, activities = 0, parked = null, updated = e.at
     from the_end e
-    where i.iid = e.iid and i.hub = $1 and i.generation = e.generation and i.sequence = e.sequence and i.status < 2
+    where ${keyed("i.iid", "e.iid")} and ${unindexed("i.hub")} = $1
+      and i.generation = e.generation and i.sequence = e.sequence and ${unindexed("i.status")} < 2
     returning i.iid, i.generation, i.sequence, e.chunk
   ), recorded as (
     insert into @hist (iid, generation, sequence, chunk)

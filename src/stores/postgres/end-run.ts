@@ -1,6 +1,7 @@
 import { answerEvents, type RunEnd } from "../../core/command.js";
 import { type Instance, isEnded, type ParentLink } from "../../core/instance.js";
 import { EXECUTION_COLUMNS, executionOf, Row, STATUS_CODES } from "../rows.js";
+import { keyed, unindexed } from "./keyed.js";
 import { mailAnswers, type Waiting } from "./messages.js";
 import type { Columns, Query } from "./query.js";
 import type { Transaction } from "./transaction.js";
@@ -66,7 +67,7 @@ async function recordOutcomes(
        status = u.status, updated = u.at, ended = u.at, dropped = u.dropped, output = u.output, failure = u.failure
      from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[])
        as u (iid, generation, status, at, dropped, output, failure)
-     where e.iid = u.iid and e.generation = u.generation`,
+     where ${keyed("e.iid", "u.iid")} and e.generation = u.generation`,
     [
       ended.map(({ iid }) => iid),
       ended.map(({ generation }) => generation),
@@ -108,8 +109,10 @@ async function terminateChildren(
   const iids = parents.map(({ iid }) => iid);
   const runs = parents.map(({ run }) => run);
   await query(
-    `delete from @message m using unnest($1::bigint[], $2::bigint[]) as u (iid, run)
-     where m.sender_iid = u.iid and m.sender_run = u.run`,
+    `delete from @message m using unnest($1::bigint[], $2::bigint[]) as u (iid, run) cross join lateral (
+       select n from @message where sender_iid = u.iid and sender_run = u.run offset 0
+     ) s
+     where ${keyed("m.n", "s.n")}`,
     [iids, runs],
   );
   const rows = await query(
@@ -117,7 +120,7 @@ async function terminateChildren(
      select c.hub, c.shard, c.id, u.body,
        'end:' || c.parent_iid || ':' || c.parent_run || ':' || c.execution_id
      from unnest($2::bigint[], $3::bigint[], $4::text[]) as u (iid, run, body)
-     join @inst c on c.parent_iid = u.iid and c.parent_run = u.run
+     cross join lateral (select * from @inst where parent_iid = u.iid and parent_run = u.run offset 0) c
      where c.hub = $1 and c.status < ${STATUS_CODES.Completed}
      order by c.iid
      returning shard`,
@@ -138,8 +141,9 @@ export async function answerLeftWaiters(transaction: Transaction, iids?: readonl
   const rows = await query(
     `select ${EXECUTION_COLUMNS}, w.n as w_n
      from @waiter w
-     join @inst i on i.iid = w.iid and i.hub = $1 and i.status >= ${STATUS_CODES.Completed}
-     join @execution e on e.iid = i.iid and e.generation = i.generation
+     join @inst i on ${keyed("i.iid", "w.iid")} and ${unindexed("i.hub")} = $1
+       and i.status >= ${STATUS_CODES.Completed}
+     join @execution e on ${keyed("e.iid", "i.iid")} and e.generation = i.generation
      ${iids === undefined ? "" : "where w.iid = any($2::bigint[])"}
      order by w.n limit ${SWEEP_STEP}`,
     iids === undefined ? [hub] : [hub, iids],
@@ -156,13 +160,14 @@ export async function answerLeftWaiters(transaction: Transaction, iids?: readonl
   }
   const sent = await query(
     `with freed as (
-       delete from @waiter w using unnest($2::bigint[], $3::text[]) as u (n, body) where w.n = u.n
+       delete from @waiter w using unnest($2::bigint[], $3::text[]) as u (n, body) where ${keyed("w.n", "u.n")}
        returning w.waiting_iid, w.waiting_generation, w.waiting_task, u.body
      )
      insert into @message (hub, shard, iid, generation, task, body)
      select i.hub, i.shard, i.iid, i.generation, f.waiting_task, f.body
-     from freed f join @inst i on i.iid = f.waiting_iid
-     where i.hub = $1 and i.generation = f.waiting_generation and i.status < ${STATUS_CODES.Completed}
+     from freed f join @inst i on ${keyed("i.iid", "f.waiting_iid")}
+     where ${unindexed("i.hub")} = $1 and i.generation = f.waiting_generation
+       and ${unindexed("i.status")} < ${STATUS_CODES.Completed}
      returning shard`,
     [hub, waiters, answers],
   );
@@ -192,8 +197,8 @@ const SWEEP = `
   with seen as (
     select n, iid, run, generation from @message where n > $2 and hub = $1 order by n limit ${SWEEP_STEP}
   ), gone as (
-    delete from @message m using seen s left join @inst i on i.iid = s.iid
-    where m.n = s.n and s.iid is not null and (
+    delete from @message m using seen s left join @inst i on ${keyed("i.iid", "s.iid")}
+    where ${keyed("m.n", "s.n")} and s.iid is not null and (
       i.iid is null or i.status >= ${STATUS_CODES.Completed} or s.run < i.run or s.generation < i.generation
     )
     returning m.n

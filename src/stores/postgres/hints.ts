@@ -53,7 +53,7 @@ export class Hints {
   }
 
   /** This process has written: what users see of these instances may have changed. */
-  wrote(instanceIds: ReadonlySet<string>, { shards, nextDueMs }: Notice): void {
+  wrote(instanceIds: ReadonlySet<string>, { shards, nextDueMs, tasks }: Notice): void {
     const others = [...shards].filter((shard) => !this.#parts.owns(shard));
     if (shards.size > 0) this.#wroteMessages = true;
     if (instanceIds.size > 0) this.#announcer?.status();
@@ -62,19 +62,24 @@ export class Hints {
       // Whoever gives others something to do may soon be answered.
       this.#lookAround.sawSomething();
     }
+    if (tasks === true) {
+      this.#announcer?.status();
+      this.#lookAround.sawSomething();
+    }
     if (this.#listeners.size === 0) return;
-    if (instanceIds.size === 0 && shards.size === 0 && nextDueMs === undefined) return;
+    if (instanceIds.size === 0 && shards.size === 0 && nextDueMs === undefined && tasks === undefined) return;
     const hint: ChangeHint = {
       from: "here",
       instanceIds: [...instanceIds],
       messages: shards.size > 0,
       ...(nextDueMs === undefined ? {} : { nextDueMs }),
+      ...(tasks === undefined ? {} : { tasks }),
     };
     // Later, so that a listener never runs inside somebody's write.
     queueMicrotask(() => this.#tell(hint));
   }
 
-  /** Something was written that nobody sees by himself: tasks, leases. */
+  /** Something was written that nobody sees by himself: leases. */
   stirred(): void {
     this.#announcer?.status();
     queueMicrotask(() => this.#tell({ from: "elsewhere" }));

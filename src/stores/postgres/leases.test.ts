@@ -171,6 +171,8 @@ describe.skipIf(postgresUrl === undefined)("leases of PostgreSQL", () => {
     await a.claim("a", [1]);
     await setBack("a", "renewed_at = renewed_at - interval '5 seconds'");
     expect(await seenBy(b, "b")).toEqual({ workers: ["a", "b"], owners: [[1, "a"]] });
+    const lateOnes = (await b.renew("b")).workers.filter(({ late }) => late === true);
+    expect(lateOnes.map(({ id }) => id)).toEqual(["a"]); // it is given nothing new
   });
 
   test("a late worker whose session is gone is dead before its lease has ended", async () => {

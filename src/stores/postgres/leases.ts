@@ -1,21 +1,11 @@
 import { EngineFaultError } from "../../core/errors.js";
-import type { Leases, Membership } from "../../core/leases.js";
+import type { Leases, Member, Membership } from "../../core/leases.js";
 import type { WorkerInfo } from "../../core/store.js";
 import { Row } from "../rows.js";
+import { type LeaseTimes, parseLeaseTimes } from "./lease-times.js";
 import type { LockSession } from "./lock-session.js";
 import type { Query } from "./query.js";
 import { hideWorker, leaseUntil, showWorker } from "./workers.js";
-
-export interface LeaseTimes {
-  /** How long a lease lasts from its last renewal. */
-  readonly leaseMs: number;
-  /** How often to renew. */
-  readonly renewMs: number;
-  /** How old a renewal must be before others look whether the worker is gone. */
-  readonly lateMs: number;
-}
-
-export const LEASE_TIMES: LeaseTimes = { leaseMs: 10_000, renewMs: 1_000, lateMs: 2_000 };
 
 export interface LeaseParts {
   /** Runs each statement in a transaction of its own. */
@@ -49,7 +39,7 @@ export class PostgresLeases implements Leases {
   readonly #joined = new Map<string, Joined>();
 
   constructor({ query, hub, locks, times, changed }: LeaseParts) {
-    const { leaseMs, renewMs, lateMs } = { ...LEASE_TIMES, ...times };
+    const { leaseMs, renewMs, lateMs } = parseLeaseTimes(times ?? {});
     this.leaseMs = leaseMs;
     this.renewMs = renewMs;
     this.#lateMs = lateMs;
@@ -130,7 +120,7 @@ export class PostgresLeases implements Leases {
 
   async #renew(worker: string): Promise<Seen> {
     const rows = await this.#query(RENEW, [this.#hub, worker, this.leaseMs, this.#lateMs]);
-    const workers: { id: string; draining: boolean }[] = [];
+    const workers: Member[] = [];
     const late: string[] = [];
     const owners = new Map<number, string>();
     const me = { renewed: false, draining: false };
@@ -147,7 +137,7 @@ export class PostgresLeases implements Leases {
       // Of its own row the statement sees the state before.
       if (id === worker) Object.assign(me, { draining, renewed: row.integer() === 1 });
       else if (isLate) late.push(id);
-      workers.push({ id, draining });
+      workers.push({ id, draining, ...(isLate && id !== worker ? { late: true } : {}) });
     }
     return { ...me, workers, late, owners };
   }
@@ -182,7 +172,7 @@ interface Seen {
   readonly draining: boolean;
   /** Whether the worker's lease was alive, and is renewed. */
   readonly renewed: boolean;
-  readonly workers: readonly { readonly id: string; readonly draining: boolean }[];
+  readonly workers: readonly Member[];
   /** Of the workers those that have not renewed in time, though their lease has not ended. */
   readonly late: readonly string[];
   readonly owners: ReadonlyMap<number, string>;

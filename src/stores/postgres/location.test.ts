@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { InvalidArgumentError } from "../../core/errors.js";
+import { parseLeaseTimes } from "./lease-times.js";
 import { parseLocation } from "./location.js";
 
 describe("a PostgreSQL URL", () => {
@@ -10,6 +11,7 @@ describe("a PostgreSQL URL", () => {
       connectionString: "postgres://ada:pw@db.example:6432/jobs?sslmode=require&application_name=a",
       schema: "jobs_v2",
       pooled: true,
+      leaseTimes: {},
       description: "postgres://db.example:6432/jobs/jobs_v2",
     });
   });
@@ -19,6 +21,7 @@ describe("a PostgreSQL URL", () => {
       connectionString: "postgresql://u:p@h/d",
       schema: "tenure",
       pooled: false,
+      leaseTimes: {},
       description: "postgres://h:5432/d/tenure",
     });
   });
@@ -49,6 +52,28 @@ describe("a PostgreSQL URL", () => {
 
   test.each(["1", "yes", ""])("is refused with pooled=%s", (pooled) => {
     expect(() => parseLocation(`postgres://u:p@h/d?pooled=${pooled}`)).toThrow("neither true nor false");
+  });
+
+  test("may say how long leases last; the driver hears nothing of it", () => {
+    const { connectionString, leaseTimes } = parseLocation("postgres://h/d?leaseMs=3000&lateMs=900");
+    expect(connectionString).toBe("postgres://h/d");
+    expect(leaseTimes).toEqual({ leaseMs: 3000, lateMs: 900 });
+    expect(parseLeaseTimes(leaseTimes)).toEqual({ leaseMs: 3000, renewMs: 300, lateMs: 900 });
+  });
+
+  test.each([
+    ["leaseMs=soon", "leaseMs"],
+    ["leaseMs=", "leaseMs"],
+    ["leaseMs=-1", "leaseMs"],
+    ["leaseMs=1000000", "leaseMs"],
+    ["leaseMs=100", "renewMs"],
+    ["renewMs=5000", "renewMs"],
+    ["renewMs=1000&lateMs=1200", "lateMs"],
+    ["lateMs=11000", "lateMs"],
+  ])("is refused with leases that cannot be kept: %s", (parameters, named) => {
+    expect(() => parseLocation(`postgres://u:secret@h/d?${parameters}`)).toThrow(
+      new RegExp(`^${named}: must be whole milliseconds`),
+    );
   });
 
   test.each([

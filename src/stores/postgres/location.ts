@@ -1,7 +1,8 @@
 import { InvalidArgumentError } from "../../core/errors.js";
 import { isPostgresUrl } from "../address.js";
+import { type LeaseTimes, parseLeaseTimes } from "./lease-times.js";
 
-/** What `postgres://user:password@host:port/database?schema=…&pooled=…` says. */
+/** What `postgres://user:password@host:port/database?schema=…&pooled=…&leaseMs=…&renewMs=…&lateMs=…` says. */
 export interface Location {
   /** For the driver: the address without our own parameters. */
   readonly connectionString: string;
@@ -9,12 +10,16 @@ export interface Location {
   readonly schema: string;
   /** Whether a proxy that pools transactions stands between: then nothing is kept in a session. */
   readonly pooled: boolean;
+  /** Where it says anything of leases. */
+  readonly leaseTimes: Partial<LeaseTimes>;
   /** For messages: `postgres://host:port/database/schema`, with nobody's password. */
   readonly description: string;
 }
 
 /** Where the URL names none. */
 export const DEFAULT_SCHEMA = "tenure";
+
+const LEASE_PARAMETERS = ["leaseMs", "renewMs", "lateMs"] as const;
 
 const EXAMPLE = "postgres://user:password@host:5432/database?schema=tenure";
 
@@ -30,9 +35,9 @@ export function parseLocation(store: string): Location {
   const schema = parseSchema(url.searchParams.get("schema") ?? DEFAULT_SCHEMA);
   const pooled = parsePooled(url.searchParams.get("pooled") ?? "false");
   const description = describe(url, schema);
-  url.searchParams.delete("schema");
-  url.searchParams.delete("pooled");
-  return { connectionString: url.href, schema, pooled, description };
+  const leaseTimes = leaseTimesOf(url);
+  for (const name of ["schema", "pooled", ...LEASE_PARAMETERS]) url.searchParams.delete(name);
+  return { connectionString: url.href, schema, pooled, leaseTimes, description };
 }
 
 function parseUrl(store: string): URL {
@@ -72,6 +77,18 @@ export function parseSchema(name: string): string {
 function parsePooled(value: string): boolean {
   if (value === "true" || value === "false") return value === "true";
   throw refused("has a parameter `pooled` that is neither true nor false");
+}
+
+/** Checked here already: a command that opens nothing is to be refused, too. */
+function leaseTimesOf({ searchParams }: URL): Partial<LeaseTimes> {
+  const given = LEASE_PARAMETERS.flatMap((name) => {
+    const value = searchParams.get(name);
+    if (value === null) return [];
+    return [[name, /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN] as const];
+  });
+  const times: Partial<LeaseTimes> = Object.fromEntries(given);
+  parseLeaseTimes(times);
+  return times;
 }
 
 /** Where an address says nothing, the driver goes by the same variables as psql. */

@@ -3,6 +3,7 @@ import { EngineFaultError } from "../../core/errors.js";
 import type { Chunk } from "../../core/history-codec.js";
 import { shardOf } from "../../core/shard.js";
 import { Row } from "../rows.js";
+import { keyed, unindexed } from "./keyed.js";
 import { noticeDue, type Transaction } from "./transaction.js";
 
 /** A row of `inst` as far as its mail needs it. */
@@ -63,7 +64,8 @@ const POST_MAIL = `
   ), raised as (
     update @inst i set mail = i.mail + cardinality(p.bodies), suspended = coalesce(p.suspended, i.suspended)
     from post p
-    where i.iid = p.iid and i.hub = $1 and i.run = p.run and i.status < 2
+    where ${keyed("i.iid", "p.iid")} and ${unindexed("i.hub")} = $1 and i.run = p.run
+      and ${unindexed("i.status")} < 2
     returning i.iid, i.shard, i.run, i.mail - cardinality(p.bodies) as before, p.bodies
   )
   insert into @message (hub, shard, iid, run, mail, body)
@@ -87,7 +89,9 @@ export async function addWaiter(
 ): Promise<void> {
   const added = await query(
     `with raised as (
-       update @inst set mail = mail + 1 where iid = $1 and hub = $2 and run = $3 and status < 2 returning iid
+       update @inst set mail = mail + 1
+       where iid = $1 and ${unindexed("hub")} = $2 and run = $3 and ${unindexed("status")} < 2
+       returning iid
      )
      insert into @waiter (iid, waiting_iid, waiting_generation, waiting_task)
      select iid, $4, $5, $6 from raised
@@ -114,7 +118,8 @@ export async function mailAnswers(
      select i.hub, i.shard, i.iid, i.generation, a.task, a.body
      from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
        with ordinality as a (iid, generation, task, body, place)
-     join @inst i on i.iid = a.iid and i.hub = $1 and i.generation = a.generation and i.status < 2
+     join @inst i on ${keyed("i.iid", "a.iid")} and ${unindexed("i.hub")} = $1 and i.generation = a.generation
+       and ${unindexed("i.status")} < 2
      order by a.place
      returning shard`,
     [

@@ -1,6 +1,7 @@
 import { EngineFaultError } from "../../core/errors.js";
 import type { Instance } from "../../core/instance.js";
 import { Row } from "../rows.js";
+import { unindexed } from "./keyed.js";
 import type { Transaction } from "./transaction.js";
 
 /**
@@ -31,27 +32,29 @@ export async function purgeInstances(
 // other in the same order.
 const PURGE = `
   with purged as (
-    delete from @inst where iid = any($2::bigint[]) and hub = $1 and status >= 2 returning iid, shard, token
+    delete from @inst where iid = any($2::bigint[]) and ${unindexed("hub")} = $1 and status >= 2 returning iid, shard, token
   ), floor as (
     insert into @shard as s (hub, shard, token)
     select $1, shard, max(token) from purged group by shard order by shard
     on conflict (hub, shard) do update set token = greatest(s.token, excluded.token)
   ), executions as (
-    delete from @execution where iid in (select iid from purged)
+    delete from @execution where iid = any(array(select iid from purged))
   ), histories as (
-    delete from @hist where iid in (select iid from purged)
+    delete from @hist where iid = any(array(select iid from purged))
   ), messages as (
-    delete from @message where iid in (select iid from purged)
+    delete from @message where iid = any(array(select iid from purged))
   ), timers as (
-    delete from @timer where iid in (select iid from purged)
+    delete from @timer where iid = any(array(select iid from purged))
+  ), tasks as (
+    delete from @task where iid = any(array(select iid from purged))
   ), waiters as (
-    delete from @waiter where iid in (select iid from purged)
+    delete from @waiter where iid = any(array(select iid from purged))
   ), strikes as (
-    delete from @strike where iid in (select iid from purged)
+    delete from @strike where iid = any(array(select iid from purged))
   )
   select p.parent, p.child from (
     select count(*) as parent, null::text as child, 0::bigint as place from purged
     union all
-    select c.parent_iid, c.id, c.iid from @inst c where c.parent_iid = any($2::bigint[]) and c.hub = $1
+    select c.parent_iid, c.id, c.iid from @inst c where c.parent_iid = any($2::bigint[]) and ${unindexed("c.hub")} = $1
   ) as p
   order by p.place`;

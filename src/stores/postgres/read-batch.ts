@@ -1,6 +1,8 @@
 import { TenureError } from "../../core/errors.js";
 import { Failure, GroupCommit } from "../group-commit.js";
 
+const FAR = { far: true };
+
 /**
  * Reads by key that share statements: what is asked for while one is under way goes with the next. Every read
  * begins after it was asked for.
@@ -19,7 +21,7 @@ export class ReadBatch<Key, Value> {
         if (!(error instanceof TenureError)) throw error;
         return keys.map(() => new Failure(error));
       }
-    });
+    }, FAR);
   }
 
   /** The values of those that are there, in the order of their keys. */

@@ -11,16 +11,17 @@ import {
   Row,
   recordOf,
 } from "../rows.js";
+import { keyed, unindexed } from "./keyed.js";
 import type { Columns, Query, SqlValue } from "./query.js";
 
 // A statement at READ COMMITTED reads one snapshot: each of these is one statement.
 
 /** What {@link INSTANCE_COLUMNS} reads. */
-export const INSTANCE_TABLES = "@inst i left join @writer w on w.writer = i.writer";
+export const INSTANCE_TABLES = `@inst i left join @writer w on ${keyed("w.writer", "i.writer")}`;
 
 /** An instance beside its current execution, for {@link recordOf}. */
 export const RECORDS = `select ${INSTANCE_COLUMNS}, ${EXECUTION_COLUMNS} from ${INSTANCE_TABLES}
-  join @execution e on e.iid = i.iid and e.generation = i.generation`;
+  join @execution e on ${keyed("e.iid", "i.iid")} and e.generation = i.generation`;
 
 /** The chunks of execution `e`, oldest first, as JSON: the one form of a list that needs no parser of ours. */
 const CHUNKS = `(
@@ -28,19 +29,15 @@ const CHUNKS = `(
   where h.iid = e.iid and h.generation = e.generation
 )`;
 
-/**
- * The messages are gathered in one scan for all instances, not in one per instance: their table is empty now and
- * full then, and a plan that was made for an empty one would read all of it each time.
- */
+/** The messages are put in order apart from any index: in the order of one, all that there are would be read. */
 const LOADED = `
-  select ${INSTANCE_COLUMNS}, ${EXECUTION_COLUMNS}, ${CHUNKS} as chunks, m.messages
+  select ${INSTANCE_COLUMNS}, ${EXECUTION_COLUMNS}, ${CHUNKS} as chunks, (
+    select json_agg(json_build_array(${MESSAGE_COLUMNS}) order by ${unindexed("n")})::text
+    from @message where iid = i.iid
+  ) as messages
   from ${INSTANCE_TABLES}
-  join @execution e on e.iid = i.iid and e.generation = i.generation
-  left join (
-    select iid as addressee, json_agg(json_build_array(${MESSAGE_COLUMNS}) order by n)::text as messages
-    from @message where iid = any($2::bigint[]) group by iid
-  ) m on m.addressee = i.iid
-  where i.hub = $1 and i.iid = any($2::bigint[])`;
+  join @execution e on ${keyed("e.iid", "i.iid")} and e.generation = i.generation
+  where ${unindexed("i.hub")} = $1 and i.iid = any($2::bigint[])`;
 
 /** In the order that was asked for; absent ones are left out. */
 export async function loadInstances(
@@ -133,7 +130,7 @@ export async function headsOf(query: Query, hub: number, iids: readonly number[]
   if (iids.length === 0) return [];
   const rows = await query(
     `select iid, generation, sequence, case when status < 2 then 1 else 0 end from @inst
-     where hub = $1 and iid = any($2::bigint[])`,
+     where ${unindexed("hub")} = $1 and iid = any($2::bigint[])`,
     [hub, iids],
   );
   const heads = rows.map((columns): Head => {
@@ -155,7 +152,10 @@ export async function getInstances(
   instanceIds: readonly string[],
 ): Promise<(InstanceRecord | undefined)[]> {
   if (instanceIds.length === 0) return [];
-  const rows = await query(`${RECORDS} where i.hub = $1 and i.id = any($2::text[])`, [hub, instanceIds]);
+  const rows = await query(`${RECORDS} where ${unindexed("i.hub")} = $1 and i.id = any($2::text[])`, [
+    hub,
+    instanceIds,
+  ]);
   const records = rows.map((row) => recordOf(new Row(row)));
   const byId = new Map(records.map((record) => [record.instance.instanceId, record]));
   return instanceIds.map((instanceId) => byId.get(instanceId));
@@ -164,8 +164,8 @@ export async function getInstances(
 /** Newest first. */
 export async function executionsOf(query: Query, hub: number, instanceId: string): Promise<Execution[]> {
   const rows = await query(
-    `select ${EXECUTION_COLUMNS} from @inst i join @execution e on e.iid = i.iid
-     where i.hub = $1 and i.id = $2 order by e.generation desc`,
+    `select ${EXECUTION_COLUMNS} from @inst i join @execution e on ${keyed("e.iid", "i.iid")}
+     where ${unindexed("i.hub")} = $1 and i.id = $2 order by e.generation desc`,
     [hub, instanceId],
   );
   return rows.map((row) => executionOf(new Row(row)));
@@ -175,8 +175,8 @@ export async function executionsOf(query: Query, hub: number, instanceId: string
 const HISTORY = `
   select ${INSTANCE_COLUMNS}, ${EXECUTION_COLUMNS},
     case when e.execution_id = coalesce($3::text, i.execution_id) then coalesce(${CHUNKS}, '[]') end as chunks
-  from ${INSTANCE_TABLES} join @execution e on e.iid = i.iid
-  where i.hub = $1 and i.id = $2 and (e.generation = i.generation or e.execution_id = $3::text)`;
+  from ${INSTANCE_TABLES} join @execution e on ${keyed("e.iid", "i.iid")}
+  where ${unindexed("i.hub")} = $1 and i.id = $2 and (e.generation = i.generation or e.execution_id = $3::text)`;
 
 export async function historyOf(
   query: Query,

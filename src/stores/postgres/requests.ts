@@ -1,6 +1,7 @@
 import type { Command, StartAccepted } from "../../core/command.js";
 import { EngineFaultError } from "../../core/errors.js";
 import { Row } from "../rows.js";
+import { keyed, unindexed } from "./keyed.js";
 import type { Query } from "./query.js";
 import type { Transaction } from "./transaction.js";
 
@@ -26,7 +27,8 @@ export async function rememberedStarts(
   const rows = await query(
     `select a.place, r.answer
      from unnest($2::text[], $3::text[], $4::bigint[]) with ordinality as a (id, request_id, expired, place)
-     join @request r on r.hub = $1 and r.id = a.id and r.request_id = a.request_id and r.created > a.expired`,
+     join @request r on ${keyed("r.id", "a.id")} and r.request_id = a.request_id and ${unindexed("r.hub")} = $1
+     where r.created > a.expired`,
     [
       hub,
       asked.map(({ command }) => command.instanceId),
@@ -90,7 +92,7 @@ export async function withdrawClaims({ query, hub }: Transaction, claims: readon
   if (claims.length === 0) return;
   await query(
     `delete from @request r using unnest($2::text[], $3::text[]) as c (id, request_id)
-     where r.hub = $1 and r.id = c.id and r.request_id = c.request_id`,
+     where ${keyed("r.id", "c.id")} and r.request_id = c.request_id and ${unindexed("r.hub")} = $1`,
     [hub, claims.map(({ instanceId }) => instanceId), claims.map(({ requestId }) => requestId)],
   );
 }

@@ -1,6 +1,7 @@
 import { Connection, Texts } from "./connection.js";
 import { loadDriver } from "./driver.js";
 import { DatabaseFault, publicErrorOf } from "./fault.js";
+import { hearOut } from "./hear-out.js";
 import type { Location } from "./location.js";
 import type { Query } from "./query.js";
 
@@ -14,12 +15,11 @@ export async function withSession<T>(
 ): Promise<T> {
   const { Pool } = await loadDriver();
   const pool = new Pool({ connectionString, max: 1, connectionTimeoutMillis: CONNECT_MS });
+  pool.on("acquire", hearOut);
   try {
     const client = await pool.connect().catch((error: unknown) => {
       throw new DatabaseFault(error);
     });
-    // Whoever waits for an answer is told that the connection is gone; else an error event ends the process.
-    client.on("error", () => {});
     try {
       return await use(new Connection(client, new Texts(schema), false, () => {}).query);
     } finally {

@@ -33,16 +33,17 @@ import type { Tasks } from "../../core/task.js";
 import { mayHaveChanged } from "../changed.js";
 import { Failure, GroupCommit } from "../group-commit.js";
 import { type Capabilities, capabilitiesOf } from "./capabilities.js";
-import { answersFromRead, executeCommands } from "./commands.js";
+import { answersFromRead, executeCommands, type ReadBefore } from "./commands.js";
 import { Database, type DatabaseOptions } from "./database.js";
 import { durabilityWarnings } from "./durability.js";
 import { pruneExecutions } from "./executions.js";
 import { DatabaseFault, publicErrorOf } from "./fault.js";
 import { Hints } from "./hints.js";
 import { type HubRow, openHub } from "./hubs.js";
-import { type LeaseTimes, PostgresLeases } from "./leases.js";
+import { type LeaseTimes, parseLeaseTimes } from "./lease-times.js";
+import { PostgresLeases } from "./leases.js";
 import { listInstances } from "./list.js";
-import { parseLocation } from "./location.js";
+import { DEFAULT_SCHEMA, type Location, parseLocation } from "./location.js";
 import { PostgresLockSession } from "./lock-session.js";
 import { migrate } from "./migrate.js";
 import { OwnShards } from "./own-shards.js";
@@ -68,7 +69,7 @@ import { shownWorkers } from "./workers.js";
 import { Writers } from "./writers.js";
 
 export interface PostgresStoreOptions {
-  /** `postgres://user:password@host:port/database?schema=…&pooled=…`. This, or `pool`. */
+  /** `postgres://user:password@host:port/database?schema=…&pooled=…&leaseMs=…`. This, or `pool`. */
   readonly url?: string;
   /**
    * The application's own pool of `pg`, which it also closes. It is used as one through a pooling proxy would be:
@@ -81,7 +82,7 @@ export interface PostgresStoreOptions {
   readonly taskHub?: string;
   /** What may be used; everything that the connection allows by default. */
   readonly capabilities?: Partial<Capabilities>;
-  /** How long leases last, and how often they are renewed. */
+  /** How long leases last, and how often they are renewed; before what the URL says. */
   readonly leaseTimes?: Partial<LeaseTimes>;
   /** Hears how what is acknowledged could be lost with this server's settings. */
   readonly onWarning?: (message: string) => void;
@@ -94,8 +95,10 @@ export interface PostgresStoreOptions {
  * @throws StoreUnusableError, SchemaTooNewError, InvalidArgumentError.
  */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<PostgresStore> {
-  const { taskHub = "default", onWarning = () => {}, leaseTimes = {} } = options;
-  const database = await Database.open(databaseOptions(options));
+  const { taskHub = "default", onWarning = () => {} } = options;
+  const location = locationOf(options);
+  const leaseTimes = parseLeaseTimes({ ...location?.leaseTimes, ...options.leaseTimes });
+  const database = await Database.open(databaseOptions(options, location));
   try {
     await database.session((query) =>
       migrate(query, {
@@ -113,23 +116,31 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   }
 }
 
-function databaseOptions({ url, pool, schema, capabilities }: PostgresStoreOptions): DatabaseOptions {
+/** What the URL says; undefined for a pool, which says nothing. */
+function locationOf({ url, pool, schema }: PostgresStoreOptions): Location | undefined {
   if (pool !== undefined) {
-    if (url !== undefined)
-      throw new InvalidArgumentError("url", "a PostgreSQL store takes a url or a pool, not both");
-    const own = schema ?? "tenure";
-    return {
-      pool,
-      schema: own,
-      pooled: true,
-      description: `postgres:${own}`,
-      capabilities: capabilitiesOf(true, capabilities),
-    };
+    if (url === undefined) return undefined;
+    throw new InvalidArgumentError("url", "a PostgreSQL store takes a url or a pool, not both");
   }
   if (url === undefined) throw new InvalidArgumentError("url", "a PostgreSQL store needs a url or a pool");
   if (schema !== undefined)
     throw new InvalidArgumentError("schema", "beside a url it is named in the url: ?schema=NAME");
-  const location = parseLocation(url);
+  return parseLocation(url);
+}
+
+function databaseOptions(
+  { pool, schema = DEFAULT_SCHEMA, capabilities }: PostgresStoreOptions,
+  location: Location | undefined,
+): DatabaseOptions {
+  if (location === undefined) {
+    return {
+      ...(pool === undefined ? {} : { pool }),
+      schema,
+      pooled: true,
+      description: `postgres:${schema}`,
+      capabilities: capabilitiesOf(true, capabilities),
+    };
+  }
   const { connectionString, pooled, description } = location;
   return {
     connectionString,
@@ -162,11 +173,13 @@ export class PostgresStore implements Store {
   readonly #records: ReadBatch<string, InstanceRecord>;
   readonly #loads: ReadBatch<number, LoadedInstance>;
   readonly #heads: ReadBatch<number, Head>;
+  /** Many starts may ask at once whether there is a worker for them. */
+  readonly #shownWorkers: ReadBatch<"all", ShownWorker[]>;
   #worker: WorkerInfo | undefined;
   #closing: Promise<void> | undefined;
   #groups = 0;
 
-  constructor(database: Database, { hub, secret }: HubRow, taskHub: string, leaseTimes: Partial<LeaseTimes>) {
+  constructor(database: Database, { hub, secret }: HubRow, taskHub: string, leaseTimes: LeaseTimes) {
     this.description = database.description;
     this.taskHub = taskHub;
     this.secret = secret;
@@ -195,14 +208,15 @@ export class PostgresStore implements Store {
     this.tasks = new PostgresTasks({
       // Answers are messages, which a lane of writes brings in before its time is up.
       query: (sql, values) => database.statement("commands", sql, values),
+      read,
       hub,
       skipLocked: database.capabilities.skipLocked,
-      onOffered: () => this.#hints.stirred(),
+      onOffered: () => this.#tasksOffered(),
       onAnswered: (shards) => this.#hints.wrote(new Set(), { ...newNotice(), shards: new Set(shards) }),
     });
     this.#writers = new Writers(read);
-    this.#turns = new GroupCommit((turns) => this.#commitGroup(turns));
-    this.#commands = new GroupCommit((commands) => this.#executeGroup(commands));
+    this.#turns = new GroupCommit((turns) => this.#commitGroup(turns), { far: true });
+    this.#commands = new GroupCommit((commands) => this.#executeGroup(commands), { far: true });
     this.#records = new ReadBatch(async (ids) =>
       byKey((await getInstances(read, hub, ids)).filter(isPresent), ({ instance }) => instance.instanceId),
     );
@@ -210,6 +224,7 @@ export class PostgresStore implements Store {
       byKey(await loadInstances(read, hub, iids), ({ instance }) => instance.iid),
     );
     this.#heads = new ReadBatch(async (iids) => byKey(await headsOf(read, hub, iids), ({ iid }) => iid));
+    this.#shownWorkers = new ReadBatch(async () => new Map([["all", await shownWorkers(read, hub)]]));
   }
 
   /** How many groups of turns, and how many of commands, were written so far, each in one transaction. */
@@ -238,7 +253,7 @@ export class PostgresStore implements Store {
   }
 
   async workers(): Promise<readonly ShownWorker[]> {
-    return shownWorkers(this.#open(), this.#hub);
+    return (await this.#shownWorkers.of(["all"])).flat();
   }
 
   async execute(commands: readonly Command[]): Promise<readonly CommandAnswer[]> {
@@ -330,7 +345,9 @@ export class PostgresStore implements Store {
   }
 
   async sweep(): Promise<void> {
-    if (await sweepTasks(this.#open(), this.#hub)) this.#hints.stirred();
+    this.#open();
+    const query: Query = (sql, values) => this.#database.statement("commands", sql, values);
+    if (await sweepTasks(query, this.#hub)) this.#tasksOffered();
   }
 
   subscribe(listener: (hint: ChangeHint) => void): () => void {
@@ -345,7 +362,9 @@ export class PostgresStore implements Store {
 
   async #close(): Promise<void> {
     await Promise.all(
-      [this.#turns, this.#commands, this.#records, this.#loads, this.#heads].map((each) => each.close()),
+      [this.#turns, this.#commands, this.#records, this.#loads, this.#heads, this.#shownWorkers].map((each) =>
+        each.close(),
+      ),
     );
     try {
       if (this.#worker !== undefined) await this.#leases.leave(this.#worker.id);
@@ -355,6 +374,10 @@ export class PostgresStore implements Store {
     await this.#hints.close();
     await this.#locks?.close();
     await this.#database.close();
+  }
+
+  #tasksOffered(): void {
+    this.#hints.wrote(new Set(), { ...newNotice(), tasks: true });
   }
 
   #open(): Query {
@@ -382,9 +405,9 @@ export class PostgresStore implements Store {
 
   async #executeGroup(commands: readonly Command[]): Promise<readonly (CommandAnswer | Failure)[]> {
     try {
-      const answers = await this.#answersFromRead(commands);
+      const { answers, free } = await this.#answersFromRead(commands);
       const rest = commands.filter((_, index) => answers[index] === undefined);
-      const written = rest.length === 0 ? [] : await this.#write(rest);
+      const written = rest.length === 0 ? [] : await this.#write(rest, free);
       let next = 0;
       return answers.map((answer) => {
         const told = answer ?? written[next++];
@@ -397,21 +420,24 @@ export class PostgresStore implements Store {
   }
 
   /** A command on an ID that an earlier one of the group may write to must wait for that one. */
-  async #answersFromRead(commands: readonly Command[]): Promise<readonly (CommandAnswer | undefined)[]> {
-    const answers = await answersFromRead(this.#database.read, this.#hub, commands);
+  async #answersFromRead(commands: readonly Command[]): Promise<ReadBefore> {
+    const { answers, free } = await answersFromRead(this.#database.read, this.#hub, commands);
     const written = new Set<string>();
-    return commands.map(({ instanceId }, index) => {
-      const answer = answers[index];
-      if (answer !== undefined && !written.has(instanceId)) return answer;
-      written.add(instanceId);
-      return undefined;
-    });
+    return {
+      answers: commands.map(({ instanceId }, index) => {
+        const answer = answers[index];
+        if (answer !== undefined && !written.has(instanceId)) return answer;
+        written.add(instanceId);
+        return undefined;
+      }),
+      free,
+    };
   }
 
-  async #write(commands: readonly Command[]): Promise<readonly CommandAnswer[]> {
+  async #write(commands: readonly Command[], free: ReadonlySet<string>): Promise<readonly CommandAnswer[]> {
     const { answers, notice } = await this.#database.commandTransaction(async (query) => {
       const notice = newNotice();
-      const answers = await executeCommands({ query, hub: this.#hub, notice }, commands);
+      const answers = await executeCommands({ query, hub: this.#hub, notice }, commands, free);
       return { answers, notice };
     });
     this.#groups += 1;

@@ -13,6 +13,8 @@ export interface Notice {
   /** Shards that have new messages. */
   readonly shards: Set<number>;
   nextDueMs: number | undefined;
+  /** There are new tasks, for whoever can do them. */
+  tasks?: true;
 }
 
 export function newNotice(): Notice {

@@ -1,5 +1,6 @@
 import { shardOf } from "../../core/shard.js";
 import type { TurnCommit } from "../../core/store.js";
+import type { QueuedActivity } from "../../core/task.js";
 import { STATUS_CODES } from "../rows.js";
 import type { SqlValue } from "./query.js";
 
@@ -14,6 +15,7 @@ export const CUSTOM_STATUS = 64;
 export const PARKED = 128;
 export const RAISES = 256;
 export const CONTINUES = 512;
+export const QUEUES = 1024;
 
 /** Parts that few turns have. A group that needs one of them gets them all, so that texts stay few. */
 const RARE = CHILDREN | CUSTOM_STATUS | PARKED | RAISES | CONTINUES;
@@ -32,6 +34,7 @@ function partsOfTurn(turn: TurnCommit): number {
   if (turn.status !== undefined) parts |= STATUS;
   if (turn.timersSet.length > 0 || turn.timersCleared.length > 0) parts |= TIMERS;
   if (turn.requests.length > 0) parts |= REQUESTS;
+  if (queuedBy(turn).length > 0) parts |= QUEUES;
   if (turn.customStatus !== undefined) parts |= CUSTOM_STATUS;
   if (turn.parked !== undefined) parts |= PARKED;
   if (turn.raiseToken === true) parts |= RAISES;
@@ -104,6 +107,15 @@ const OF_PARTS: readonly (readonly [part: number, columns: readonly TurnColumn[]
         type: "text",
         of: (turn) => requestsOf(turn, ({ startsChild }) => (startsChild ? 1 : 0)),
       },
+    ],
+  ],
+  [
+    QUEUES,
+    [
+      { name: "queued_tasks", type: "text", of: (turn) => queuedOf(turn, ({ task }) => task) },
+      { name: "queued_names", type: "text", of: (turn) => queuedOf(turn, ({ name }) => name) },
+      { name: "queues", type: "text", of: (turn) => queuedOf(turn, ({ queue }) => queue) },
+      { name: "queued_inputs", type: "text", of: (turn) => queuedOf(turn, ({ input }) => input ?? null) },
     ],
   ],
   [
@@ -208,6 +220,15 @@ function timersOf(turn: TurnCommit, member: (timer: TurnCommit["timersSet"][numb
   return arrayLiteral(timersSetBy(turn).map(member));
 }
 
+/** The activities that others may do: none where the generation is over. */
+export function queuedBy({ queued = [], end, next }: TurnCommit): readonly QueuedActivity[] {
+  return end === undefined && next === undefined ? queued : [];
+}
+
+function queuedOf(turn: TurnCommit, member: (activity: QueuedActivity) => string | number | null): string {
+  return arrayLiteral(queuedBy(turn).map(member));
+}
+
 /** Children that a run starts with the very turn that ends its children are not born. */
 function requestsOf(
   { requests, end }: TurnCommit,
@@ -219,10 +240,11 @@ function requestsOf(
 }
 
 /** PostgreSQL's text form of an array. */
-export function arrayLiteral(members: readonly (string | number)[]): string {
-  return `{${members.map((member) => (typeof member === "number" ? String(member) : quoted(member))).join(",")}}`;
+export function arrayLiteral(members: readonly (string | number | null)[]): string {
+  return `{${members.map(literal).join(",")}}`;
 }
 
-function quoted(text: string): string {
-  return `"${text.replace(/["\\]/g, "\\$&")}"`;
+function literal(member: string | number | null): string {
+  if (member === null) return "NULL";
+  return typeof member === "number" ? String(member) : `"${member.replace(/["\\]/g, "\\$&")}"`;
 }

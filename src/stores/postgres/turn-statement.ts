@@ -1,5 +1,6 @@
 import { ANY_MAIL } from "../../core/store.js";
 import { STATUS_CODES } from "../rows.js";
+import { keyed, unindexed } from "./keyed.js";
 import {
   CHILDREN,
   CONSUMES,
@@ -8,6 +9,7 @@ import {
   columnsOf,
   ENDS,
   PARKED,
+  QUEUES,
   RAISES,
   REQUESTS,
   STATUS,
@@ -50,9 +52,11 @@ function build(parts: number, columns: readonly TurnColumn[], lone: boolean): st
   const expressions = [
     `up as (${guardedUpdate(has, columns, lone)})`,
     `recorded as (${RECORDED} ${has(CONTINUES) ? "and (next_execution is null or keep > 1)" : ""})`,
-    ...(has(CONSUMES | ENDS | CONTINUES) ? [`gone as (${messagesGone(has)})`] : []),
+    ...(has(CONSUMES) ? [`taken_in as (${CONSUMED})`] : []),
+    ...(has(ENDS | CONTINUES) ? [`gone as (${mailGone(has)})`] : []),
     ...(has(TIMERS | ENDS | CONTINUES) ? [`timers_gone as (${timersGone(has)})`] : []),
     ...(has(TIMERS) ? [`timers_set as (${TIMERS_SET})`] : []),
+    ...(has(QUEUES) ? [`queued as (${QUEUED})`] : []),
     ...(has(ENDS) ? [`dropped as materialized (${DROPPED})`, `freed as (${FREED})`] : []),
     ...(has(CUSTOM_STATUS | ENDS | CONTINUES) ? [`outcome as (${executionUpdate(has)})`] : []),
     ...(has(CONTINUES)
@@ -99,15 +103,16 @@ function guardedUpdate(has: Has, columns: readonly TurnColumn[], lone: boolean):
   return `
     update @inst i set ${set.join(", ")}
     from ${source(columns, lone)}
-    where i.iid = u.iid and i.hub = $1 and i.generation = u.generation and i.sequence = u.sequence
-      and i.status < ${STATUS_CODES.Completed}
+    where ${keyed("i.iid", "u.iid")} and ${unindexed("i.hub")} = $1
+      and i.generation = u.generation and i.sequence = u.sequence
+      and ${unindexed("i.status")} < ${STATUS_CODES.Completed}
       ${has(ENDS) ? `and (u.end_status is null or u.seen_mail in (i.mail, ${ANY_MAIL}))` : ""}
       ${has(CONSUMES) ? CONSUMED_EXIST : ""}
     returning ${[...returned, "i.token", "i.run", "i.shard", "i.mail", "i.parent"].join(", ")}`;
 }
 
 const CONSUMED_EXIST = `and (
-    select count(*) from @message m where m.n = any(u.consumed::bigint[]) and m.iid = i.iid
+    select count(*) from @message m where m.n = any(u.consumed::bigint[]) and ${unindexed("m.iid")} = i.iid
   ) = cardinality(u.consumed::bigint[])`;
 
 function source(columns: readonly TurnColumn[], lone: boolean): string {
@@ -121,23 +126,24 @@ const RECORDED = `
   insert into @hist (iid, generation, sequence, writer, commit_number, chunk)
   select iid, generation, sequence + 1, writer, number, chunk from up where chunk is not null`;
 
+const CONSUMED = "delete from @message m using up where m.n = any(up.consumed)";
+
 /**
  * An end takes all mail, a continue-as-new the results, which were for the old generation; events and commands
  * are for the run and go on. Results that came since the snapshot are left behind: nobody reads them, and
- * `sweepOrphans` deletes them.
+ * `sweepOrphans` deletes them. Events and commands that the last turn did not take in count as dropped; results
+ * and starts were nobody's to lose.
  */
-function messagesGone(has: Has): string {
-  if (!has(ENDS | CONTINUES)) return "delete from @message m using up where m.n = any(up.consumed)";
+function mailGone(has: Has): string {
   const which = [
     ...(has(ENDS) ? ["up.end_status is not null"] : []),
     ...(has(CONTINUES) ? ["(up.next_execution is not null and m.run is null)"] : []),
-    ...(has(CONSUMES) ? ["m.n = any(up.consumed)"] : []),
   ];
-  // Events and commands that the last turn did not take in count as dropped; results and starts were nobody's to lose.
-  const dropped = has(CONSUMES) ? "m.run is not null and m.n <> all(up.consumed)" : "m.run is not null";
   return `
-    delete from @message m using up where m.iid = up.iid and (${which.join(" or ")})
-    returning m.iid, ${dropped} as dropped`;
+    delete from @message m using up
+    where ${keyed("m.iid", "up.iid")} and (${which.join(" or ")})
+      ${has(CONSUMES) ? "and m.n <> all(up.consumed)" : ""}
+    returning m.iid, m.run is not null as dropped`;
 }
 
 const DROPPED = "select iid, count(*) as n from gone where dropped group by iid";
@@ -148,7 +154,7 @@ function timersGone(has: Has): string {
     ...(has(CONTINUES) ? ["up.next_execution is not null"] : []),
     ...(has(TIMERS) ? ["(t.generation = up.generation and t.task = any(up.cleared))"] : []),
   ];
-  return `delete from @timer t using up where t.iid = up.iid and (${which.join(" or ")})`;
+  return `delete from @timer t using up where ${keyed("t.iid", "up.iid")} and (${which.join(" or ")})`;
 }
 
 const TIMERS_SET = `
@@ -157,12 +163,21 @@ const TIMERS_SET = `
   from up cross join lateral unnest(up.set_tasks::bigint[], up.set_dues::bigint[]) as t (task, due)
   on conflict (iid, generation, task) do update set due = excluded.due`;
 
+/** Rows of an earlier generation stay: they are void, and `sweepTasks` deletes them. */
+const QUEUED = `
+  insert into @task (hub, iid, generation, task, name, queue, input)
+  select $1, up.iid, up.generation, q.task, q.name, q.queue, q.input
+  from up cross join lateral unnest(
+    up.queued_tasks::bigint[], up.queued_names::text[], up.queues::text[], up.queued_inputs::text[]
+  ) as q (task, name, queue, input)
+  on conflict (iid, generation, task) do nothing`;
+
 /**
  * A waiter that came since the snapshot has raised `mail`, which refuses the end; but for an end whatever
  * came, after which `answerLeftWaiters` looks again.
  */
 const FREED = `
-  delete from @waiter w using up where w.iid = up.iid and up.end_status is not null
+  delete from @waiter w using up where ${keyed("w.iid", "up.iid")} and up.end_status is not null
   returning w.n, w.waiting_iid, w.waiting_generation, w.waiting_task, up.answer`;
 
 /** All that a turn changes of its execution's row at once: one statement must not write a row twice. */
@@ -199,7 +214,7 @@ function executionUpdate(has: Has): string {
   ];
   return `
     update @execution e set ${set.join(", ")} from up
-    where e.iid = up.iid and e.generation = up.generation and (${which.join(" or ")})
+    where ${keyed("e.iid", "up.iid")} and e.generation = up.generation and (${which.join(" or ")})
       ${has(CONTINUES) ? "and (up.next_execution is null or up.keep > 1)" : ""}`;
 }
 
@@ -214,24 +229,26 @@ function nextExecution(has: Has): string {
     )
     select up.iid, up.generation + 1, $1, up.next_execution, e.run, e.name, up.next_version, e.tags, up.token,
       up.at, ${customStatus}, up.next_input
-    from up join @execution e on e.iid = up.iid and e.generation = up.generation
+    from up join @execution e on ${keyed("e.iid", "up.iid")} and e.generation = up.generation
     where up.next_execution is not null`;
 }
 
 /** The execution that this turn ends goes too where only one is kept; then it is not updated either. */
 const FORGOTTEN = `
   delete from @execution e using up
-  where e.iid = up.iid and e.generation <= up.generation + 1 - up.keep
+  where ${keyed("e.iid", "up.iid")} and e.generation <= up.generation + 1 - up.keep
     and (e.status = ${STATUS_CODES.ContinuedAsNew} or e.generation = up.generation)
   returning e.iid, e.generation`;
 
 const FORGOTTEN_HISTORY = `
-  delete from @hist h using forgotten f where h.iid = f.iid and h.generation = f.generation`;
+  delete from @hist h using forgotten f where ${keyed("h.iid", "f.iid")} and h.generation = f.generation`;
 
 /** The starts of children that were not carried out yet. */
 const WITHDRAWN = `
-  delete from @message m using up
-  where m.sender_iid = up.iid and m.sender_run = up.run and up.children is not null
+  delete from @message m using up cross join lateral (
+    select n from @message where sender_iid = up.iid and sender_run = up.run offset 0
+  ) s
+  where ${keyed("m.n", "s.n")} and up.children is not null
   returning m.n`;
 
 const MESSAGE_COLUMNS =
@@ -293,8 +310,9 @@ function answersSent(has: Has): string {
     union all
     (select waiting_iid, waiting_generation, waiting_task, answer from freed order by n)
   ) a
-  join @inst p on p.iid = a.iid
-  where p.hub = $1 and p.generation = a.generation and p.status < ${STATUS_CODES.Completed}
+  join @inst p on ${keyed("p.iid", "a.iid")}
+  where ${unindexed("p.hub")} = $1 and p.generation = a.generation
+    and ${unindexed("p.status")} < ${STATUS_CODES.Completed}
     and p.iid not in (
       select x.iid from up x
       where x.end_status is not null ${has(CONTINUES) ? "or x.next_execution is not null" : ""}
@@ -309,7 +327,9 @@ const CHILDREN_TOLD = `
     deduplication_key: "'end:' || c.parent_iid || ':' || c.parent_run || ':' || c.execution_id",
     body: "up.children",
   })}
-  from up join @inst c on c.parent_iid = up.iid and c.parent_run = up.run
+  from up cross join lateral (
+    select * from @inst where parent_iid = up.iid and parent_run = up.run offset 0
+  ) c
   where up.children is not null and c.hub = $1 and c.status < ${STATUS_CODES.Completed}`;
 
 /**
@@ -324,7 +344,9 @@ const UNSEEN_CHILDREN_TOLD = `
     deduplication_key: "'end:' || up.iid || ':' || up.run || ':start:' || m.n",
     body: "up.children",
   })}
-  from up join @message m on m.sender_iid = up.iid and m.sender_run = up.run
+  from up cross join lateral (
+    select * from @message where sender_iid = up.iid and sender_run = up.run offset 0
+  ) m
   where up.children is not null and m.target is not null and m.n not in (select n from withdrawn)`;
 
 /** It does not raise the mail counter: whoever wrote the generation knows of it. */

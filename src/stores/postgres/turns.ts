@@ -1,9 +1,10 @@
 import { ANY_MAIL, type TurnCommit } from "../../core/store.js";
 import { Row } from "../rows.js";
 import { answerLeftWaiters } from "./end-run.js";
+import { keyed, unindexed } from "./keyed.js";
 import type { Query } from "./query.js";
 import { type Notice, noticeDue } from "./transaction.js";
-import { type NumberedTurn, partsOf, timersSetBy, valuesOf } from "./turn-columns.js";
+import { type NumberedTurn, partsOf, queuedBy, timersSetBy, valuesOf } from "./turn-columns.js";
 import { turnStatement } from "./turn-statement.js";
 
 /** What {@link commitTurns} answers for a turn that was refused, in place of a fencing token. */
@@ -92,6 +93,7 @@ async function commitWave(
     if (token === undefined) continue;
     tokens.set(commit, token);
     for (const { dueMs } of timersSetBy(commit.turn)) noticeDue(notice, dueMs);
+    if (queuedBy(commit.turn).length > 0) notice.tasks = true;
   }
 }
 
@@ -122,7 +124,7 @@ const COMMITTED_BEFORE = `
   select u.k, i.token
   from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) with ordinality
     as u (iid, generation, sequence, writer, number, k)
-  join @inst i on i.iid = u.iid and i.hub = $1
+  join @inst i on ${keyed("i.iid", "u.iid")} and ${unindexed("i.hub")} = $1
   where (
     i.writer = u.writer and i.commit_number = u.number and (
       (i.generation = u.generation and i.sequence = u.sequence + 1)

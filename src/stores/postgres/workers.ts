@@ -61,6 +61,7 @@ export async function shownWorkers(query: Query, hub: number): Promise<ShownWork
   const rows = await query(
     `select w.id, w.pid, w.host, w.since, w.orchestrations, w.activities,
        case when w.draining then 1 else 0 end as draining,
+       round(extract(epoch from w.renewed_at) * 1000)::bigint as renewed,
        round(extract(epoch from w.lease_until) * 1000)::bigint as lease_end,
        (select count(*) from @shard s where s.hub = w.hub and s.owner = w.id) as shards
      from @worker w where w.hub = $1 and w.lease_until > clock_timestamp() order by w.since, w.id`,
@@ -77,6 +78,7 @@ export async function shownWorkers(query: Query, hub: number): Promise<ShownWork
       activities: namesOf(row.json()),
     };
     if (row.integer() === 1) worker.draining = true;
+    worker.renewedAtMs = row.integer();
     worker.leaseEndMs = row.integer();
     worker.shards = row.integer();
     return worker;
