@@ -1,9 +1,11 @@
 import { hostname } from "node:os";
 import { RefusalLog } from "./client/refusal-log.js";
 import { TaskHubClient } from "./client/task-hub-client.js";
+import { parseLabel } from "./core/arguments.js";
 import { type Definition, isDefinition } from "./core/definition.js";
 import { type Env, type Logger, silentLogger } from "./core/env.js";
 import { ConfigurationError, InvalidArgumentError } from "./core/errors.js";
+import type { LeaseStatus } from "./core/leases.js";
 import { jsonCodec, type PayloadCodec } from "./core/payload.js";
 import type { Retention } from "./core/retention.js";
 import type { Store, TurnBoard, WorkerInfo } from "./core/store.js";
@@ -38,6 +40,8 @@ export interface TaskHubOptions extends ConnectOptions {
   readonly retention?: Retention;
   /** Activities that run at once in this process. Default 1000: they mostly wait. */
   readonly maxConcurrentActivities?: number;
+  /** Whose activities this process takes, where processes share a hub. Default: those of every queue. */
+  readonly queues?: readonly string[];
   /** Instances kept in memory between turns; others are replayed when they are needed. Default 50,000. */
   readonly maxResidentInstances?: number;
   /** For tests: replay the whole history at every turn, to find non-determinism early. */
@@ -48,6 +52,8 @@ export interface TaskHubOptions extends ConnectOptions {
 export interface TaskHubStatus extends WorkerLoad {
   readonly state: "running" | "draining" | "closed";
   readonly worker: WorkerInfo;
+  /** How this process holds its share of the hub, where several processes share it. */
+  readonly lease?: LeaseStatus;
 }
 
 const DEFAULT_CONCURRENT_ACTIVITIES = 1000;
@@ -153,6 +159,9 @@ export class TaskHub implements AsyncDisposable {
       board,
       maxConcurrentActivities,
       maxResidentInstances,
+      ...(options.queues === undefined
+        ? {}
+        : { queues: options.queues.map((queue) => parseLabel("queue", queue)) }),
       onRefused: (refusal) => refusals.add(refusal),
     });
     try {
@@ -174,7 +183,13 @@ export class TaskHub implements AsyncDisposable {
   }
 
   status(): TaskHubStatus {
-    return { state: this.#state, worker: this.#info, ...this.#worker.load };
+    const { lease } = this.#worker;
+    return {
+      state: this.#state,
+      worker: this.#info,
+      ...this.#worker.load,
+      ...(lease === undefined ? {} : { lease }),
+    };
   }
 
   /** Drains and closes. Turns and activities under way may finish; the rest runs again at the next start. */

@@ -1,16 +1,10 @@
 import type { Env, Logger } from "../core/env.js";
-import {
-  EngineFaultError,
-  OrchestratorBlockedError,
-  StoreClosedError,
-  StoreConflictError,
-  TenureError,
-} from "../core/errors.js";
+import { EngineFaultError, OrchestratorBlockedError, StoreClosedError, TenureError } from "../core/errors.js";
 import type { ActivityOutcome, Executor, TurnOutcome } from "../core/executor.js";
 import type { HistoryEvent, IncomingEvent } from "../core/history.js";
 import { decodeChunk } from "../core/history-codec.js";
 import { type Instance, isLive } from "../core/instance.js";
-import type { Mail } from "../core/message.js";
+import { type Mail, readMail } from "../core/message.js";
 import { shardOf } from "../core/shard.js";
 import {
   ANY_MAIL,
@@ -22,6 +16,7 @@ import {
   type Strike,
   type TurnCommit,
 } from "../core/store.js";
+import { type ClaimedTask, TURN_TASK } from "../core/task.js";
 import {
   type AppliedTurn,
   adoptionCommit,
@@ -31,9 +26,11 @@ import {
   type TurnInput,
   type Writer,
 } from "../core/turn.js";
-import { type ActivityInFlight, ActivityRunner } from "./activity-runner.js";
+import { type ActivityDone, type ActivityRunner, answerOf } from "./activity-runner.js";
 import { EVERY_SHARD, type OwnedShards } from "./owned-shards.js";
+import { persist } from "./persist.js";
 import { type InboxItem, Resident } from "./resident.js";
+import type { TaskExchange } from "./task-exchange.js";
 
 /** What a dispatcher is made of. */
 export interface DispatcherParts {
@@ -44,10 +41,14 @@ export interface DispatcherParts {
   readonly workerId: string;
   /** Instances of other shards are none of ours. */
   readonly owned: OwnedShards;
-  readonly maxConcurrentActivities: number;
+  readonly activities: ActivityRunner;
+  /** Where work may leave the process, and come from others. */
+  readonly exchange?: TaskExchange;
   readonly maxResidentInstances: number;
   /** A fired timer's turn has committed; or, with `again`, it will not, and the timer is still due. */
   readonly onTimerSettled: (timer: TimerKey, again: boolean) => void;
+  /** A due timer's turn was left to another worker: it need not fire here soon. */
+  readonly onTimerPassedOn: (timer: TimerKey) => void;
   /** An instance that something was for has ended, is purged, or is not ours: nothing of it will be settled. */
   readonly onInstanceGone: (iid: number) => void;
   /** These messages came with the load of their instance. */
@@ -76,6 +77,15 @@ const YIELD_AFTER_MS = 5;
 /** In how many process starts a turn may block for ever before its instance is left alone. */
 const MAX_STRIKES = 3;
 
+/** So long an instance of another worker is kept for the results of activities that its turns have begun here. */
+const HOST_LINGER_MS = 20;
+
+/** Due timers of a shard that are read at once to find those of one instance. */
+const DUE_LIMIT = 1000;
+
+/** Why a parked instance of which nobody here has the function waits; where work can leave the process, it may go on. */
+const UNREGISTERED_NAME = "UnregisteredName";
+
 /**
  * The road of a work item: what comes in (mail, timers, results) goes to its instance's inbox; an
  * instance with something in its inbox runs a turn; the turn's commit is everything that it causes; and
@@ -86,12 +96,18 @@ export class Dispatcher {
   readonly #parts: DispatcherParts;
   readonly #activities: ActivityRunner;
   readonly #orchestrations: ReadonlySet<string>;
+  readonly #activityNames: ReadonlySet<string>;
   /** In order of last use: the first are the first to go. */
   readonly #residents = new Map<number, Resident>();
   /** What to do with instances once they are loaded. */
   readonly #wanted = new Map<number, ((resident: Resident) => void)[]>();
   readonly #retryParked = new Set<number>();
   readonly #refusedEnds = new Map<number, number>();
+  /** Instances of other workers' shards whose turns are run here, by the task that says so. */
+  readonly #hosted = new Map<number, ClaimedTask>();
+  readonly #unhosting = new Set<number>();
+  /** Shards that were lost, while their activities are being handed over. */
+  readonly #leaving = new Map<number, number>();
   /** The event loop's next turn, and since when it is waited for. */
   #loopTurn: { readonly sinceMs: number; readonly over: Promise<void> } | undefined;
   readonly #strikes = new Map<number, Strike>();
@@ -102,17 +118,18 @@ export class Dispatcher {
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
     this.#orchestrations = new Set(parts.executor.orchestrations);
-    this.#activities = new ActivityRunner(
-      parts.env,
-      parts.executor,
-      parts.maxConcurrentActivities,
-      (...done) => this.#onActivityDone(...done),
-    );
+    this.#activityNames = new Set(parts.executor.activities);
+    this.#activities = parts.activities;
   }
 
   /** Turns and activities under way. */
   get load(): { readonly turns: number; readonly activities: number; readonly residents: number } {
     return { turns: this.#busy, activities: this.#activities.size, residents: this.#residents.size };
+  }
+
+  /** Instances of other workers whose turns are run here. */
+  get hosted(): number {
+    return this.#hosted.size;
   }
 
   isIdle(): boolean {
@@ -203,24 +220,111 @@ export class Dispatcher {
   }
 
   /**
-   * Lets go of everything of these shards, which are no longer owned. A turn under way ends by itself, its commit
-   * guarded like any other. Returns the activities that were in flight: their signals have aborted, and the next
-   * owner runs them again.
+   * Runs the turns of another worker's instance, whose orchestrator that worker has not registered, until nothing
+   * more comes; then lets go of the task.
    */
-  loseShards(shards: ReadonlySet<number>): readonly ActivityInFlight[] {
-    const isLost = (instanceId: string): boolean => shards.has(shardOf(instanceId));
-    for (const resident of this.#residents.values()) {
-      if (!isLost(resident.instance.instanceId)) continue;
-      if (resident.busy) resident.lost = true;
-      else this.#drop(resident);
-    }
-    return this.#activities.lose(isLost, "Another worker goes on with this orchestration.");
+  host(task: ClaimedTask): void {
+    const { iid } = task;
+    this.#hosted.set(iid, task);
+    const resident = this.#residents.get(iid);
+    // What came for it since is nowhere but in the store: it goes to its owner.
+    if (resident === undefined || this.#owns(resident.instance.instanceId)) this.adopt(iid);
+    else if (resident.busy) resident.stale = true;
+    else this.#reload(resident);
+    this.#leaveHosted(iid);
   }
 
-  /** The shards of which a turn or an activity is under way. */
+  /**
+   * Lets go of everything of these shards, which are no longer owned. A turn under way ends by itself, its commit
+   * guarded like any other. With `handOver` they go to an owner that asked for them: what activities have begun here
+   * goes on here, for the next owner, and {@link busyShards} tells when that one can know. Otherwise somebody may
+   * own them already: the activities' signals abort, and they are run again.
+   */
+  loseShards(shards: ReadonlySet<number>, handOver: boolean): void {
+    const isLost = ({ iid, instanceId }: Pick<Instance, "iid" | "instanceId">): boolean =>
+      shards.has(shardOf(instanceId)) && !this.#hosted.has(iid);
+    const leaves = handOver && this.#parts.exchange !== undefined;
+    for (const resident of this.#residents.values()) {
+      if (!isLost(resident.instance)) continue;
+      resident.lost = leaves ? "handedOver" : "gone";
+      if (resident.busy) continue;
+      if (leaves) this.#answerElsewhere(resident.instance, resident.openActivities, resident.inbox);
+      this.#drop(resident);
+    }
+    if (leaves) {
+      this.#parts.env.spawn("handing activities over", () => this.#handOverActivities(isLost));
+      return;
+    }
+    const aborted = this.#activities.abortOwned(isLost, "Another worker goes on with this orchestration.");
+    if (aborted === 0) return;
+    this.#parts.logger.info("activities in flight were left to another worker, which runs them again", {
+      activities: aborted,
+    });
+  }
+
+  /** Those that have begun go on here, and answer by message; the others are anybody's. */
+  #handOverActivities(isLost: (instance: Pick<Instance, "iid" | "instanceId">) => boolean): Promise<void> {
+    const { exchange } = this.#parts;
+    const calls = this.#activities.disown(isLost);
+    if (exchange === undefined || calls.length === 0) return Promise.resolve();
+    const begun = calls.filter(({ started }) => started);
+    const over = this.#whileLeaving(new Set(calls.map(({ instance }) => shardOf(instance.instanceId))), () =>
+      exchange.handOver(
+        begun,
+        calls.filter(({ started }) => !started),
+      ),
+    );
+    for (const call of begun) {
+      call.done = (...done) => {
+        this.#parts.env.spawn("answering another owner's orchestration", async () => {
+          await over;
+          exchange.answer(...done);
+        });
+      };
+    }
+    return over;
+  }
+
+  /** Results that came in here, but in no turn of ours any more. */
+  #answerElsewhere(
+    instance: Instance,
+    open: ReadonlyMap<number, OpenActivity>,
+    items: readonly InboxItem[],
+  ): void {
+    const { exchange, env } = this.#parts;
+    if (exchange === undefined) return;
+    const results = items.flatMap(({ n, events }) =>
+      n === undefined ? events.flatMap((event) => resultIn(event, open)) : [],
+    );
+    if (results.length === 0) return;
+    const begun = results.map(({ activity }) => ({ instance, activity }));
+    const over = this.#whileLeaving(new Set([shardOf(instance.instanceId)]), () =>
+      exchange.handOver(begun, []),
+    );
+    env.spawn("answering another owner's orchestration", async () => {
+      await over;
+      for (const { activity, outcome } of results) exchange.answer(instance, activity, outcome);
+    });
+  }
+
+  /** Nobody else is to own these shards before this has been done. */
+  async #whileLeaving(shards: ReadonlySet<number>, work: () => Promise<void>): Promise<void> {
+    for (const shard of shards) this.#leaving.set(shard, (this.#leaving.get(shard) ?? 0) + 1);
+    try {
+      await work();
+    } finally {
+      for (const shard of shards) {
+        const left = (this.#leaving.get(shard) ?? 0) - 1;
+        if (left > 0) this.#leaving.set(shard, left);
+        else this.#leaving.delete(shard);
+      }
+    }
+  }
+
+  /** The shards of which something is under way that their next owner would have to do again. */
   busyShards(): Set<number> {
-    const busy = new Set<number>();
-    for (const instanceId of this.#activities.instanceIds()) busy.add(shardOf(instanceId));
+    const busy = new Set<number>(this.#leaving.keys());
+    for (const instanceId of this.#activities.ownedInstanceIds()) busy.add(shardOf(instanceId));
     if (this.#busy === 0 && !this.#loading) return busy;
     for (const resident of this.#residents.values()) {
       if (resident.busy) busy.add(shardOf(resident.instance.instanceId));
@@ -228,9 +332,65 @@ export class Dispatcher {
     return busy;
   }
 
-  #isOurs(instanceId: string): boolean {
+  #isOurs({ iid, instanceId }: Instance): boolean {
+    return this.#owns(instanceId) || this.#hosted.has(iid);
+  }
+
+  #owns(instanceId: string): boolean {
     const { owned } = this.#parts;
     return owned === EVERY_SHARD || owned.owns(shardOf(instanceId));
+  }
+
+  /** Once nothing is left to do for a hosted instance. */
+  #leaveHosted(iid: number): void {
+    const task = this.#hosted.get(iid);
+    if (task === undefined || this.#unhosting.has(iid) || !this.#isQuiet(iid)) return;
+    this.#unhosting.add(iid);
+    this.#parts.env.spawn("giving a turn back", async () => {
+      try {
+        await this.#unhost(task);
+      } finally {
+        this.#unhosting.delete(iid);
+        this.#leaveHosted(iid); // it may have been taken anew meanwhile
+      }
+    });
+  }
+
+  #isQuiet(iid: number): boolean {
+    const resident = this.#residents.get(iid);
+    return !this.#wanted.has(iid) && (resident === undefined || !(resident.busy || resident.isReady()));
+  }
+
+  async #unhost(task: ClaimedTask): Promise<void> {
+    const { env, exchange } = this.#parts;
+    const { iid } = task;
+    if (this.#activities.runsFor(iid)) await env.sleep(HOST_LINGER_MS);
+    if (!this.#isQuiet(iid)) return; // the end of that looks again
+    await this.#handOverActivities((instance) => instance.iid === iid && !this.#owns(instance.instanceId));
+    if (!this.#isQuiet(iid)) return;
+    if (this.#hosted.get(iid) === task) {
+      this.#hosted.delete(iid);
+      const resident = this.#residents.get(iid);
+      if (resident !== undefined && !this.#owns(resident.instance.instanceId)) this.#drop(resident);
+    }
+    await exchange?.letGo(task);
+  }
+
+  /** Timers are fired by the owner, who left this instance's next turn to us. */
+  async #fireDueTimersOf(resident: Resident): Promise<void> {
+    const { iid, instanceId, generation } = resident.instance;
+    if (!this.#hosted.has(iid) || this.#owns(instanceId)) return;
+    const { store, env } = this.#parts;
+    const shards = [shardOf(instanceId)];
+    for (let limit = DUE_LIMIT; ; limit *= 10) {
+      const { timers } = await this.#persist(() => store.due({ shards, untilMs: env.now(), limit }));
+      if (timers.length === limit) continue;
+      for (const timer of timers) {
+        if (timer.iid !== iid || timer.generation !== generation) continue;
+        resident.inbox.push({ timer: timer.task, events: [timerEvent(timer, env.now())] });
+      }
+      return;
+    }
   }
 
   #withResident(iid: number, action: (resident: Resident) => void): void {
@@ -272,24 +432,36 @@ export class Dispatcher {
     if (loaded === undefined || !isLive(loaded.instance.status)) {
       this.#activities.abort(iid, "The orchestration has ended.");
       this.#parts.onInstanceGone(iid);
+      this.#leaveHosted(iid);
       return;
     }
-    if (!this.#isOurs(loaded.instance.instanceId)) {
+    if (!this.#isOurs(loaded.instance)) {
       this.#parts.onInstanceGone(iid);
       return;
     }
-    if (loaded.messages.length > 0) this.#parts.onLoaded(loaded.messages);
-    const resident = this.#enter(loaded, retryParked);
-    if (resident === undefined) return;
+    if (loaded.messages.length > 0 && this.#owns(loaded.instance.instanceId))
+      this.#parts.onLoaded(loaded.messages);
+    const resident = this.#enter(loaded, retryParked || this.#waitsForOthers(loaded.instance));
+    if (resident === undefined) {
+      this.#leaveHosted(iid);
+      return;
+    }
     if (resident.isResumed()) this.#forgiveStrikes(iid);
     resident.busy = true; // no turn before everything that waits for it is in its inbox
     for (const action of actions) action(resident);
     resident.settled();
+    await this.#fireDueTimersOf(resident);
     await this.#adoptActivities(resident);
     resident.busy = false;
-    if (resident.lost && !resident.dead) this.#reload(resident);
+    if (resident.isVoid()) this.#reload(resident);
     this.#pump(resident);
+    this.#leaveHosted(iid);
     this.#evict();
+  }
+
+  /** Whether its turns go on though it stands parked: what nobody here can run, somebody else may have run. */
+  #waitsForOthers({ parked }: Instance): boolean {
+    return this.#parts.exchange !== undefined && parked?.code === UNREGISTERED_NAME;
   }
 
   #enter(loaded: LoadedInstance, retryParked: boolean): Resident | undefined {
@@ -307,26 +479,95 @@ export class Dispatcher {
   async #adoptActivities(resident: Resident): Promise<void> {
     if (resident.held || resident.dead) return;
     const { iid, generation } = resident.instance;
-    const left = [...resident.openActivities.values()].filter(
+    const open = [...resident.openActivities.values()].filter(
       (activity) =>
         !this.#activities.has(iid, generation, activity.task) &&
         !resident.inbox.some((item) => answers(item, activity.task)),
     );
-    if (left.length === 0) return;
+    if (open.length === 0) return;
     const blocked = this.#isBlocked(resident.instance);
     if (blocked !== undefined) {
       this.#park(resident.instance, blocked);
       this.#drop(resident);
       return;
     }
-    const commit = adoptionCommit(resident.instance, this.#parts.env.now(), this.#nextWriter());
-    const result = await this.#commit(commit);
-    if (!result.accepted) {
+    const left = this.#parts.exchange === undefined ? open : await this.#withoutTasks(resident, open);
+    if (left.length === 0 || resident.dead) return;
+    const ours = left.filter((activity) => this.#isRunHere(activity));
+    if (ours.length > 0) {
+      const commit = adoptionCommit(resident.instance, this.#parts.env.now(), this.#nextWriter());
+      const result = await this.#commit(commit);
+      if (!result.accepted) {
+        this.#reload(resident);
+        return;
+      }
+      resident.instance = advanced(resident.instance, commit, result.fencingToken);
+    }
+    await this.#begin(resident, left, true);
+  }
+
+  /** Those of an instance's open activities that no task stands for: nobody goes on with them. */
+  async #withoutTasks(resident: Resident, open: readonly OpenActivity[]): Promise<readonly OpenActivity[]> {
+    const { instance } = resident;
+    const { iid, generation } = instance;
+    const states = (await this.#parts.exchange?.of(iid)) ?? [];
+    const tasks = states.filter((state) => state.generation === generation);
+    const elsewhere = tasks.find(({ task }) => task === TURN_TASK)?.holder;
+    if (elsewhere !== undefined && elsewhere !== this.#parts.workerId) return []; // whoever runs its turns runs these
+    const without = open.filter(({ task }) => !tasks.some((state) => state.task === task));
+    if (without.length === 0) return without;
+    // A task that was answered since the instance was read is gone, too: then the answer is there now.
+    const [now] = await this.#read([iid]);
+    if (now?.instance.generation !== generation || now.instance.sequence !== instance.sequence) {
       this.#reload(resident);
+      return [];
+    }
+    const mail = now.messages.map((message) => ({ events: readMail(message) }));
+    return without.filter(({ task }) => !mail.some((item) => answers(item, task)));
+  }
+
+  /** Whether an activity is begun by whoever runs its orchestration's turn, and that is us. */
+  #isRunHere({ name, queue }: OpenActivity): boolean {
+    return this.#parts.exchange === undefined || (queue === undefined && this.#activityNames.has(name));
+  }
+
+  /** Sees to it that activities are run whose scheduling is durable; those of a queue have their tasks, unless left over. */
+  async #begin(resident: Resident, activities: readonly OpenActivity[], leftOver: boolean): Promise<void> {
+    const { exchange } = this.#parts;
+    const { instance } = resident;
+    if (exchange === undefined) {
+      this.#activities.start(instance, activities, this.#onActivityDone, true);
       return;
     }
-    resident.instance = advanced(resident.instance, commit, result.fencingToken);
-    if (!resident.lost) this.#activities.start(resident.instance, left);
+    const here = activities.filter((activity) => this.#isRunHere(activity) && resident.lost === undefined);
+    this.#activities.start(instance, here, this.#onActivityDone, true);
+    if (here.length === activities.length) return;
+    if (resident.lost === "gone") return; // the next owner finds them
+    const others = activities.filter((activity) => !here.includes(activity));
+    await exchange.offer(
+      instance,
+      others.filter(({ queue }) => leftOver || queue === undefined),
+    );
+    const missing = await exchange.missing(
+      "activities",
+      others.map(({ name }) => name),
+    );
+    if (missing !== undefined) await this.#noteMissing(resident, unregistered("activity", missing));
+  }
+
+  /** Says, durably, what nobody has registered; the instance goes on with whatever else comes. */
+  async #noteMissing(resident: Resident, reason: TurnOutcome & { readonly kind: "parked" }): Promise<void> {
+    if (resident.instance.parked?.message === reason.message) return;
+    const { instanceId, name } = resident.instance;
+    this.#parts.logger.warn(`Instance '${instanceId}' waits: ${reason.message}`, {
+      instanceId,
+      orchestration: name,
+      code: reason.code,
+    });
+    const commit = parkCommit(resident.instance, reason, this.#parts.env.now(), this.#nextWriter());
+    const result = await this.#commit(commit);
+    if (result.accepted) resident.instance = advanced(resident.instance, commit, result.fencingToken);
+    else this.#reload(resident);
   }
 
   #pump(resident: Resident): void {
@@ -345,7 +586,7 @@ export class Dispatcher {
         await this.#turn(resident);
         await this.#letOthersWork();
         resident.busy = false;
-        if (resident.lost && !resident.dead) this.#reload(resident);
+        if (resident.isVoid()) this.#reload(resident);
       } while (resident.isReady());
     } catch (error) {
       if (error instanceof StoreClosedError) return;
@@ -354,6 +595,7 @@ export class Dispatcher {
     } finally {
       resident.busy = false;
       this.#busy -= 1;
+      this.#leaveHosted(resident.instance.iid);
     }
     this.#touch(resident);
   }
@@ -363,6 +605,8 @@ export class Dispatcher {
     // What came in is taken in first, a resume that asked for this very try among it.
     if (resident.missingActivity !== undefined && resident.inbox.length === 0)
       return this.#hold(resident, resident.missingActivity);
+    if (this.#parts.exchange !== undefined && !this.#orchestrations.has(resident.instance.name))
+      return this.#passOn(resident, this.#parts.exchange);
     const items = resident.takeInbox();
     const input = this.#turnInput(resident, items);
     const outcome = await this.#run(resident, input);
@@ -377,7 +621,27 @@ export class Dispatcher {
     } else {
       this.#forgiveStrikes(resident.instance.iid);
       this.#advance(resident, applied, result.fencingToken);
+      if (applied.scheduled.length > 0 && !resident.dead)
+        await this.#begin(resident, applied.scheduled, false);
     }
+  }
+
+  /** Leaves an instance's turns to a worker that has its orchestrator registered. */
+  async #passOn(resident: Resident, exchange: TaskExchange): Promise<void> {
+    const { instance } = resident;
+    const items = resident.takeInbox();
+    await this.#handOverActivities(({ iid }) => iid === instance.iid); // whoever runs the turn must know of them
+    this.#answerElsewhere(instance, resident.openActivities, items);
+    await exchange.offerTurn(instance);
+    if ((await exchange.missing("orchestrations", [instance.name])) !== undefined)
+      await this.#noteMissing(resident, unregistered("orchestration", instance.name));
+    for (const { timer } of items) {
+      if (timer !== undefined)
+        this.#parts.onTimerPassedOn({ iid: instance.iid, generation: instance.generation, task: timer });
+    }
+    if (resident.dead) return;
+    if (resident.inbox.length === 0) this.#drop(resident);
+    else this.#reload(resident); // what has come meanwhile may be of another generation, and was offered to nobody
   }
 
   #countRefusedEnd(iid: number): void {
@@ -465,7 +729,6 @@ export class Dispatcher {
     resident.historyEvents = after.historyEvents;
     resident.historyLength = after.historyLength;
     resident.changeActivities(closed, scheduled);
-    if (!resident.lost) this.#activities.start(resident.instance, scheduled);
   }
 
   #standParked(resident: Resident, outcome: TurnOutcome & { readonly kind: "parked" }): void {
@@ -505,12 +768,16 @@ export class Dispatcher {
    * generation.
    */
   #reload(resident: Resident, taken: readonly InboxItem[] = []): void {
-    const { iid, instanceId, generation } = resident.instance;
+    const { iid, generation } = resident.instance;
     const local = [...taken, ...resident.inbox].filter(
       (item) => item.n === undefined && item.timer === undefined,
     );
     this.#drop(resident);
-    if (!this.#isOurs(instanceId)) return;
+    if (!this.#isOurs(resident.instance)) {
+      if (resident.lost === "handedOver")
+        this.#answerElsewhere(resident.instance, resident.openActivities, local);
+      return;
+    }
     this.#withResident(iid, (fresh) => {
       if (!fresh.isAt(generation)) {
         this.#activities.abort(iid, "The orchestration has moved on.");
@@ -545,13 +812,12 @@ export class Dispatcher {
     let examined = 0;
     for (const resident of this.#residents.values()) {
       if (this.#residents.size <= this.#parts.maxResidentInstances || ++examined > 64) return;
-      if (resident.isIdle()) this.#drop(resident);
+      if (resident.isIdle() && !this.#activities.runsFor(resident.instance.iid)) this.#drop(resident);
       else this.#touch(resident); // or it would hide those behind it from every look
     }
   }
 
-  #onActivityDone(instance: Instance, activity: OpenActivity, outcome: ActivityOutcome): void {
-    const atMs = this.#parts.env.now();
+  readonly #onActivityDone: ActivityDone = (instance, activity, outcome) => {
     if (outcome.kind === "unregistered") {
       this.#withResident(instance.iid, (resident) => {
         if (!resident.isAt(instance.generation) || !resident.openActivities.has(activity.task)) return;
@@ -560,21 +826,13 @@ export class Dispatcher {
       });
       return;
     }
-    const event: IncomingEvent =
-      outcome.kind === "completed"
-        ? {
-            type: "TaskCompleted",
-            atMs,
-            taskScheduledId: activity.task,
-            ...(outcome.result === undefined ? {} : { result: outcome.result }),
-          }
-        : { type: "TaskFailed", atMs, taskScheduledId: activity.task, failure: outcome.failure };
+    const event = answerOf(activity.task, outcome, this.#parts.env.now());
     this.#withResident(instance.iid, (resident) => {
       if (!resident.isAt(instance.generation)) return;
       resident.inbox.push({ events: [event] });
       this.#pump(resident);
     });
-  }
+  };
 
   /** Says, durably, why the instance stands still. Loses against any other commit, as it should. */
   #park(instance: Instance, reason: unknown): void {
@@ -609,18 +867,8 @@ export class Dispatcher {
     return result;
   }
 
-  /** A store that cannot serve now (busy, disk full) is asked again: the turn is not lost, only late. */
-  async #persist<T>(operation: () => Promise<T>): Promise<T> {
-    const { env, logger } = this.#parts;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await operation();
-      } catch (error) {
-        if (!(error instanceof StoreConflictError)) throw error;
-        logger.warn("the store could not serve the worker; trying again", { error, attempt });
-        await env.sleep(Math.min(50 * 2 ** attempt, 5000) * (0.5 + env.random()));
-      }
-    }
+  #persist<T>(operation: () => Promise<T>): Promise<T> {
+    return persist(this.#parts, operation);
   }
 
   #nextWriter(outcome?: TurnOutcome): Writer {
@@ -673,7 +921,7 @@ function unregistered(
 ): TurnOutcome & { readonly kind: "parked" } {
   return {
     kind: "parked",
-    code: "UnregisteredName",
+    code: UNREGISTERED_NAME,
     message: `No worker here has registered ${kind} "${name}". Register it and restart the process, or resume the instance where it is registered.`,
   };
 }
@@ -704,4 +952,19 @@ function isOpen(resident: Resident, item: InboxItem): boolean {
 
 function answers(item: InboxItem, task: number): boolean {
   return item.events.some((event) => "taskScheduledId" in event && event.taskScheduledId === task);
+}
+
+/** The result that an event brings, and the activity that it answers. */
+function resultIn(
+  event: HistoryEvent,
+  open: ReadonlyMap<number, OpenActivity>,
+): readonly { readonly activity: OpenActivity; readonly outcome: ActivityOutcome }[] {
+  if (event.type !== "TaskCompleted" && event.type !== "TaskFailed") return [];
+  const activity = open.get(event.taskScheduledId);
+  if (activity === undefined) return [];
+  const outcome: ActivityOutcome =
+    event.type === "TaskFailed"
+      ? { kind: "failed", failure: event.failure }
+      : { kind: "completed", ...(event.result === undefined ? {} : { result: event.result }) };
+  return [{ activity, outcome }];
 }

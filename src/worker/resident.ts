@@ -41,8 +41,10 @@ export class Resident {
   held: boolean;
   /** An activity that it waits for and that nobody here can run: it is to be parked before its next turn. */
   missingActivity: string | undefined;
-  /** Its shard was lost while it was busy: it is dropped as soon as it no longer is. */
-  lost = false;
+  /** Its shard was lost, by handing it over or not; while it is busy it stays, and is dropped then. */
+  lost: "handedOver" | "gone" | undefined;
+  /** More has come for it than is in memory: it is to be read again. */
+  stale = false;
   /** The messages that came with the load, until everything that waited for the load has come in, too. */
   #loadedWith: ReadonlySet<number> | undefined;
   #history: readonly HistoryEvent[] | undefined;
@@ -85,6 +87,11 @@ export class Resident {
     const history = this.#history;
     this.#history = undefined;
     return history;
+  }
+
+  /** Whether it is to be dropped, now that it is no longer busy. */
+  isVoid(): boolean {
+    return !this.dead && (this.lost !== undefined || this.stale);
   }
 
   /** Whether this memory is about the row's current generation. */
@@ -159,7 +166,7 @@ export class Resident {
 
   /** Nothing of it is needed in memory: it waits for something that will come by message or timer. */
   isIdle(): boolean {
-    return !this.busy && this.inbox.length === 0 && this.openActivities.size === 0;
+    return !this.busy && this.inbox.length === 0;
   }
 }
 

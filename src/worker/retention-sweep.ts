@@ -1,6 +1,7 @@
 import type { Env, Logger } from "../core/env.js";
 import { StoreClosedError } from "../core/errors.js";
-import { ENDED_STATUSES, type EndedStatus } from "../core/instance.js";
+import { ENDED_STATUSES, type EndedStatus, type InstanceRecord } from "../core/instance.js";
+import { Pace } from "../core/pace.js";
 import { parseRetention, RETENTION_BY_STATUS, RETENTION_SETTING } from "../core/retention.js";
 import type { ListCursor, Store } from "../core/store.js";
 import { Pulse } from "./pulse.js";
@@ -8,9 +9,12 @@ import { Pulse } from "./pulse.js";
 /** How often ended instances are looked through. */
 const SWEEP_MS = 10 * 60_000;
 
-/** Instances purged, and rows examined, at a time: between batches other work goes on. */
-const BATCH = 200;
-const EXAMINE = 2000;
+/** Instances looked up, and rows examined for them, at a time. */
+const PAGE = 500;
+const EXAMINE = 5000;
+
+/** Instances purged at a time: other work waits for no more. */
+const BATCH = 100;
 
 /** Purges ended instances, and past executions, once they are older than the hub's retention. */
 export class RetentionSweep {
@@ -19,6 +23,7 @@ export class RetentionSweep {
   readonly #logger: Logger;
   readonly #isOurs: () => boolean;
   readonly #pulse: Pulse;
+  readonly #pace: Pace;
   #stopped = false;
 
   /** `isOurs`: of several workers that share a hub, one sweeps. */
@@ -28,6 +33,7 @@ export class RetentionSweep {
     this.#logger = logger;
     this.#isOurs = isOurs;
     this.#pulse = new Pulse(env);
+    this.#pace = new Pace(env);
   }
 
   /** Sweeps at once. */
@@ -70,25 +76,35 @@ export class RetentionSweep {
     let purged = 0;
     let after: ListCursor | undefined;
     do {
-      const page = await this.#store.list({
-        filter: { runtimeStatus: [status], updatedToMs: endedBeforeMs },
-        limit: BATCH,
-        examine: EXAMINE,
-        ...(after === undefined ? {} : { after }),
-      });
-      const atMs = this.#env.now();
-      const answers = await this.#store.execute(
-        page.records.map(({ instance }) => ({ kind: "purge", instanceId: instance.instanceId, atMs })),
+      const page = await this.#pace.batch(() =>
+        this.#store.list({
+          // Nothing ends before it is created: what is younger need not be looked at.
+          filter: { runtimeStatus: [status], createdToMs: endedBeforeMs, updatedToMs: endedBeforeMs },
+          limit: PAGE,
+          examine: EXAMINE,
+          ...(after === undefined ? {} : { after }),
+        }),
       );
-      purged += answers.filter((answer) => answer.outcome === "purged").length;
+      for (let from = 0; from < page.records.length && !this.#stopped; from += BATCH) {
+        const batch = page.records.slice(from, from + BATCH);
+        purged += await this.#pace.batch(() => this.#purge(batch));
+      }
       after = page.next;
-      await this.#env.yieldNow();
     } while (after !== undefined && !this.#stopped);
     while (!this.#stopped) {
-      const pruned = await this.#store.pruneExecutions({ status, endedBeforeMs, limit: BATCH });
+      const pruned = await this.#pace.batch(() =>
+        this.#store.pruneExecutions({ status, endedBeforeMs, limit: BATCH }),
+      );
       if (pruned < BATCH) break;
-      await this.#env.yieldNow();
     }
     return purged;
+  }
+
+  async #purge(records: readonly InstanceRecord[]): Promise<number> {
+    const atMs = this.#env.now();
+    const answers = await this.#store.execute(
+      records.map(({ instance }) => ({ kind: "purge", instanceId: instance.instanceId, atMs })),
+    );
+    return answers.filter((answer) => answer.outcome === "purged").length;
   }
 }

@@ -1,6 +1,6 @@
 import type { Env, Logger } from "../core/env.js";
 import { StoreClosedError } from "../core/errors.js";
-import type { Leases, Membership } from "../core/leases.js";
+import type { LeaseStatus, Leases, Membership } from "../core/leases.js";
 import { ownersOf, SHARD_COUNT } from "../core/shard.js";
 import type { OwnedShards } from "./owned-shards.js";
 import { Pulse } from "./pulse.js";
@@ -14,8 +14,11 @@ export interface ShardKeeperParts {
   readonly worker: string;
   /** These shards are ours from now on, with whatever waits in them. */
   readonly onTaken: (shards: readonly number[]) => void;
-  /** These shards are no longer ours: what is in memory of them is to be dropped. */
-  readonly onLost: (shards: readonly number[]) => void;
+  /**
+   * These shards are no longer ours: what is in memory of them is to be dropped. With `handOver` nobody else owns
+   * them before they are released, which is when {@link busyShards} shows them no more.
+   */
+  readonly onLost: (shards: readonly number[], handOver: boolean) => void;
   /** The shards of which a turn or an activity is under way here. */
   readonly busyShards: () => ReadonlySet<number>;
 }
@@ -49,8 +52,12 @@ export class ShardKeeper implements OwnedShards {
   readonly #stopping = new AbortController();
   readonly #owned = new Set<number>();
   #trustedUntilMs = Number.NEGATIVE_INFINITY;
+  #renewedAtMs: number | undefined;
   #awaiting = false;
+  /** Of its own will: everything is given back. */
   #draining = false;
+  /** As others see it, too: whoever asked for it. */
+  #drains = false;
 
   constructor(parts: ShardKeeperParts) {
     this.#parts = parts;
@@ -64,6 +71,19 @@ export class ShardKeeper implements OwnedShards {
 
   owns(shard: number): boolean {
     return this.#owned.has(shard) && this.#isTrusted();
+  }
+
+  get status(): LeaseStatus {
+    const { env, leases } = this.#parts;
+    return {
+      shards: this.shards.length,
+      leaseMs: leases.leaseMs,
+      renewMs: leases.renewMs,
+      ...(this.#renewedAtMs === undefined
+        ? {}
+        : { renewalAgeMs: Math.round(env.monotonicMs() - this.#renewedAtMs) }),
+      draining: this.#draining || this.#drains,
+    };
   }
 
   /** Who shares the hub may have changed. */
@@ -121,6 +141,7 @@ export class ShardKeeper implements OwnedShards {
       const sentMs = env.monotonicMs();
       const membership = await leases.renew(worker);
       this.#dropUntrusted(); // nobody may have looked while this process stood still
+      this.#renewedAtMs = sentMs;
       this.#trustedUntilMs = sentMs + leases.leaseMs - Math.min(MARGIN_MS, leases.leaseMs / 10);
       this.#trust.wake();
       await this.#follow(membership);
@@ -135,7 +156,12 @@ export class ShardKeeper implements OwnedShards {
   /** Makes our share what it should be, as far as others let us. */
   async #follow({ workers, owners }: Membership): Promise<void> {
     const { leases, worker } = this.#parts;
-    const staying = workers.filter(({ id, draining }) => !(draining || (this.#draining && id === worker)));
+    this.#noticeDrain(workers);
+    // One that may be gone gets nothing new: what it had been meant to take would wait until its lease ends, too.
+    const staying = workers.filter(
+      ({ id, draining, late }) => !(draining || late === true || (this.#draining && id === worker)),
+    );
+    // With nobody who stays, everybody keeps what he has: work that nobody does would be worse.
     const wanted = ownersOf(staying.map(({ id }) => id));
     const kept: number[] = [];
     const surplus: number[] = [];
@@ -152,7 +178,10 @@ export class ShardKeeper implements OwnedShards {
       }
     }
     const held = new Set([...kept, ...surplus]);
-    this.#lose([...this.#owned].filter((shard) => !held.has(shard)));
+    this.#lose(
+      [...this.#owned].filter((shard) => !held.has(shard)),
+      false,
+    );
     if (this.#draining) {
       // What is still owned is handed over as it becomes quiet. What is held beside it we do not know of any more.
       const unknown = [...held].filter((shard) => !this.#owned.has(shard));
@@ -166,9 +195,19 @@ export class ShardKeeper implements OwnedShards {
       this.#take(claimed);
     }
     if (surplus.length > 0) {
-      this.#lose(surplus);
+      this.#lose(surplus, true);
       await this.#giveBack(surplus, Math.min(LET_GO_MS, leases.renewMs));
     }
+  }
+
+  #noticeDrain(workers: Membership["workers"]): void {
+    const drains = workers.some(({ id, draining }) => draining && id === this.#parts.worker);
+    if (drains && !this.#drains && !this.#draining) {
+      this.#parts.logger.info(
+        "somebody asked this worker to drain: it gives its shards to others, and takes no more",
+      );
+    }
+    this.#drains = drains;
   }
 
   /** Releases shards as they become quiet; those that still are not after so long, too. */
@@ -180,7 +219,7 @@ export class ShardKeeper implements OwnedShards {
       const busy = patient ? busyShards() : new Set<number>();
       const quiet = left.filter((shard) => !busy.has(shard));
       if (quiet.length > 0) {
-        this.#lose(quiet);
+        this.#lose(quiet, true);
         await leases.release(worker, quiet);
       }
       left = left.filter((shard) => busy.has(shard));
@@ -196,9 +235,9 @@ export class ShardKeeper implements OwnedShards {
     this.#parts.onTaken(taken);
   }
 
-  #lose(shards: readonly number[]): void {
+  #lose(shards: readonly number[], handOver: boolean): void {
     const lost = shards.filter((shard) => this.#owned.delete(shard));
-    if (lost.length > 0) this.#parts.onLost(lost);
+    if (lost.length > 0) this.#parts.onLost(lost, handOver);
   }
 
   /** A lease that was not renewed in time: others may own the shards by now. */
@@ -216,7 +255,7 @@ export class ShardKeeper implements OwnedShards {
     this.#parts.logger.warn("the lease on this worker's shards was not renewed in time; they are let go", {
       shards: this.#owned.size,
     });
-    this.#lose([...this.#owned]);
+    this.#lose([...this.#owned], false);
   }
 
   #isTrusted(): boolean {

@@ -1,7 +1,9 @@
 import type { Env, Logger } from "../core/env.js";
 import { StoreClosedError } from "../core/errors.js";
 import type { Executor } from "../core/executor.js";
+import type { LeaseStatus } from "../core/leases.js";
 import type { ChangeHint, Refusal, Shards, Store, TurnBoard, WorkerInfo } from "../core/store.js";
+import { ActivityRunner } from "./activity-runner.js";
 import { Dispatcher } from "./dispatcher.js";
 import { Housekeeping } from "./housekeeping.js";
 import { Mailbox } from "./mailbox.js";
@@ -9,6 +11,7 @@ import { EVERY_SHARD, type OwnedShards } from "./owned-shards.js";
 import { RequestHandler } from "./request-handler.js";
 import { RetentionSweep } from "./retention-sweep.js";
 import { ShardKeeper } from "./shard-keeper.js";
+import { TaskExchange } from "./task-exchange.js";
 import { TimerLoop } from "./timer-loop.js";
 
 /** What a worker is made of. */
@@ -20,6 +23,8 @@ export interface TaskHubWorkerParts {
   readonly info: WorkerInfo;
   readonly board: TurnBoard;
   readonly maxConcurrentActivities: number;
+  /** The queues whose activities it takes; absent: all. */
+  readonly queues?: readonly string[];
   readonly maxResidentInstances: number;
   /** A child start was refused. */
   readonly onRefused: (refusal: Refusal) => void;
@@ -51,6 +56,8 @@ const CHORES_SHARD = 0;
 export class TaskHubWorker {
   readonly #parts: TaskHubWorkerParts;
   readonly #dispatcher: Dispatcher;
+  readonly #activities: ActivityRunner;
+  readonly #exchange: TaskExchange | undefined;
   readonly #mailbox: Mailbox;
   readonly #timers: TimerLoop;
   readonly #requests: RequestHandler;
@@ -74,6 +81,8 @@ export class TaskHubWorker {
     this.#requests = new RequestHandler(env, store, logger, onRefused);
     this.#sweep = new RetentionSweep(env, store, logger, doesChores);
     this.#housekeeping = new Housekeeping(env, store, logger, doesChores);
+    this.#activities = new ActivityRunner(env, executor, maxConcurrentActivities);
+    this.#exchange = this.#exchangeOf(store);
     this.#dispatcher = new Dispatcher({
       store,
       executor,
@@ -81,9 +90,11 @@ export class TaskHubWorker {
       logger,
       workerId: info.id,
       owned,
-      maxConcurrentActivities,
+      activities: this.#activities,
+      ...(this.#exchange === undefined ? {} : { exchange: this.#exchange }),
       maxResidentInstances,
       onTimerSettled: (timer, again) => this.#timers.settle(timer, again),
+      onTimerPassedOn: (timer) => this.#timers.passOn(timer),
       onInstanceGone: (iid) => this.#timers.forget(iid),
       onLoaded: (messages) => this.#mailbox.note(messages),
     });
@@ -91,6 +102,11 @@ export class TaskHubWorker {
 
   get load(): WorkerLoad {
     return this.#dispatcher.load;
+  }
+
+  /** How this worker holds its share of the hub, where several share it. */
+  get lease(): LeaseStatus | undefined {
+    return this.#keeper?.status;
   }
 
   /**
@@ -113,6 +129,8 @@ export class TaskHubWorker {
         (requests) => this.#run("carrying out requests", () => this.#requests.handle(requests)),
       ),
     );
+    const exchange = this.#exchange;
+    if (exchange !== undefined) this.#run("taking tasks", () => exchange.run());
     this.#run("firing timers", () => this.#timers.run((timer) => this.#dispatcher.fire(timer)));
     this.#run("retention sweep", () => this.#sweep.run());
     this.#run("housekeeping", () => this.#housekeeping.run());
@@ -132,11 +150,20 @@ export class TaskHubWorker {
     this.#requests.stop();
     this.#sweep.stop();
     this.#housekeeping.stop();
+    this.#exchange?.stop();
     this.#dispatcher.stopActivities();
-    if (this.#keeper === undefined) await this.#untilIdle(drainMs);
-    else await this.#keeper.handOver(drainMs);
+    const beganMs = this.#parts.env.monotonicMs();
+    await this.#keeper?.handOver(drainMs);
+    // Without others to hand over to; or for what is done here for others.
+    await this.#untilIdle(drainMs - (this.#parts.env.monotonicMs() - beganMs));
     this.#keeper?.stop();
+    const held = this.#activities.heldTasks().map(({ instance, activity }) => ({
+      iid: instance.iid,
+      generation: instance.generation,
+      task: activity.task,
+    }));
     this.#dispatcher.abortActivities("The worker stops.");
+    await this.#exchange?.close(held);
     await Promise.all(this.#loops);
   }
 
@@ -164,7 +191,7 @@ export class TaskHubWorker {
       logger,
       worker: info.id,
       onTaken: (shards) => this.#takeShards(shards),
-      onLost: (shards) => this.#loseShards(shards),
+      onLost: (shards, handOver) => this.#loseShards(shards, handOver),
       busyShards: () => this.#dispatcher.busyShards(),
     });
   }
@@ -180,12 +207,25 @@ export class TaskHubWorker {
     });
   }
 
-  #loseShards(shards: readonly number[]): void {
+  #loseShards(shards: readonly number[], handOver: boolean): void {
     this.#mailbox.forget(shards);
-    const inFlight = this.#dispatcher.loseShards(new Set(shards));
-    if (inFlight.length === 0) return;
-    this.#parts.logger.info("activities in flight were left to another worker, which runs them again", {
-      activities: inFlight.length,
+    this.#dispatcher.loseShards(new Set(shards), handOver);
+  }
+
+  #exchangeOf({ tasks }: Store): TaskExchange | undefined {
+    if (tasks === undefined) return undefined;
+    const { env, logger, store, executor, info, queues } = this.#parts;
+    return new TaskExchange({
+      env,
+      logger,
+      store,
+      tasks,
+      worker: info.id,
+      executor,
+      activities: this.#activities,
+      host: (task) => this.#dispatcher.host(task),
+      hosted: () => this.#dispatcher.hosted,
+      ...(queues === undefined ? {} : { queues }),
     });
   }
 
@@ -205,10 +245,12 @@ export class TaskHubWorker {
       this.#keeper?.wake();
       this.#mailbox.wake();
       this.#timers.wake();
+      this.#exchange?.wake();
       this.#checkHeads();
       return;
     }
     if (hint.messages) this.#mailbox.wake();
+    if (hint.tasks === true) this.#exchange?.wake();
     if (hint.nextDueMs !== undefined) this.#timers.noticeDue(hint.nextDueMs);
     this.#checkHeads();
   }

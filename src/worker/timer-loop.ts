@@ -17,6 +17,9 @@ const SHARED_REST_MS = 1000;
 /** After an error, or while everything due is already on its way. */
 const RETRY_MS = 100;
 
+/** So long another worker has for a timer that was left to it. */
+const PASSED_ON_MS = 60_000;
+
 /** Timers read at once. */
 const DUE_LIMIT = 1000;
 
@@ -30,6 +33,8 @@ export class TimerLoop {
   readonly #maxRestMs: number;
   /** Fired, but not committed: the store still lists them. */
   readonly #fired = new Set<string>();
+  /** Left to others, until when. */
+  readonly #passedOn = new Map<string, number>();
   #nextDueMs = Number.POSITIVE_INFINITY;
   #stopped = false;
 
@@ -58,6 +63,12 @@ export class TimerLoop {
     if (again) this.#pulse.wake();
   }
 
+  /** Another worker sees to a fired timer: should it not, the timer fires here again, later. */
+  passOn(timer: TimerKey): void {
+    this.#fired.delete(keyOf(timer));
+    this.#passedOn.set(keyOf(timer), this.#env.monotonicMs() + PASSED_ON_MS);
+  }
+
   /** An instance is gone, and its timers with it. */
   forget(iid: number): void {
     for (const key of this.#fired) if (key.startsWith(`${iid}:`)) this.#fired.delete(key);
@@ -78,11 +89,12 @@ export class TimerLoop {
       const { shards } = this.#owned;
       if (shards.length === 0) return this.#maxRestMs;
       const nowMs = this.#env.now();
-      const limit = DUE_LIMIT + this.#fired.size;
+      this.#dropOld();
+      const limit = DUE_LIMIT + this.#fired.size + this.#passedOn.size;
       const { timers, nextDueMs } = await this.#store.due({ shards, untilMs: nowMs, limit });
       for (const timer of timers) {
         const key = keyOf(timer);
-        if (this.#fired.has(key)) continue;
+        if (this.#fired.has(key) || this.#passedOn.has(key)) continue;
         this.#fired.add(key);
         fire(timer);
       }
@@ -93,6 +105,14 @@ export class TimerLoop {
       if (error instanceof StoreClosedError) this.#stopped = true;
       else this.#logger.warn("due timers could not be read; trying again", { error });
       return RETRY_MS;
+    }
+  }
+
+  #dropOld(): void {
+    const nowMs = this.#env.monotonicMs();
+    for (const [key, untilMs] of this.#passedOn) {
+      if (untilMs > nowMs) return; // in order of time
+      this.#passedOn.delete(key);
     }
   }
 }

@@ -96,6 +96,24 @@ onEveryStore("purge", (open) => {
     expect((await hub.client.list()).instances.map((each) => each.instanceId)).toEqual(["kid a"]);
   });
 
+  test("page by page looks at everything that matches once", async () => {
+    const hub = await open([done, waits]);
+    for (const id of ["a1", "a2", "a3", "b1"]) await hub.client.startNew(done, { instanceId: id });
+    await hub.client.startNew(waits, { instanceId: "a4" });
+    await hub.idle();
+    const filter = { instanceIdPrefix: "a", top: 2 };
+    const first = await hub.client.purgePage(filter);
+    const { instancesDeleted, continuationToken = "" } = first;
+    expect(instancesDeleted).toBe(2);
+    const other = hub.client.purgePage({ ...filter, instanceIdPrefix: "b", continuationToken });
+    await expect(other).rejects.toMatchObject({ code: "InvalidToken" });
+    expect(await hub.client.purgePage({ ...filter, continuationToken })).toEqual({
+      instancesDeleted: 1,
+      continuationToken: undefined,
+    });
+    expect((await hub.client.list()).instances.map((each) => each.instanceId)).toEqual(["b1", "a4"]);
+  });
+
   test("by filter deletes the ended instances that match", async () => {
     const hub = await open([done, fails, waits]);
     for (const id of ["a1", "a2", "b1"]) await hub.client.startNew(done, { instanceId: id });
