@@ -6,7 +6,9 @@ export type {
   HistoryResult,
   InstancePage,
   ListOptions,
+  PurgedPage,
   PurgeFilter,
+  PurgePageOptions,
   StartNewOptions,
   TaskHubClient,
 } from "./client/task-hub-client.js";
@@ -16,11 +18,12 @@ export * from "./core/errors.js";
 export type { Failure } from "./core/failure.js";
 export type { HistoryEvent } from "./core/history.js";
 export type { Holder, RuntimeStatus, Tags } from "./core/instance.js";
+export type { LeaseStatus } from "./core/leases.js";
 export type { PayloadCodec } from "./core/payload.js";
 export type { Retention } from "./core/retention.js";
 export type { RetryPolicy } from "./core/retry.js";
 export type { IfEnded, IfLive } from "./core/start-policy.js";
-export type { Refusal, Store, WorkerInfo } from "./core/store.js";
+export type { Refusal, ShownWorker, Store, WorkerInfo } from "./core/store.js";
 export type { DurableClient, HttpManagementPayload } from "./http/trigger/durable-client.js";
 export {
   type HttpTriggerContext,

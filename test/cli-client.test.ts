@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 import { cleanUp, project, type Result, type Serving, serving, tenure, until } from "./cli-process.js";
 
 const APP = `
@@ -365,9 +366,22 @@ describe("the task hub", () => {
   test("shows its workers", async () => {
     const orchestrations: unknown = expect.arrayContaining(["hello", "monitor"]);
     for (const where of [[], ["--db", ".tenure/hub.db"]]) {
-      expect(await json("workers", ...where)).toMatchObject([{ pid: server.process.pid, orchestrations }]);
+      const [worker, ...others] = z
+        .array(z.looseObject({ id: z.string() }))
+        .parse(await json("worker", "list", ...where));
+      expect(others).toEqual([]);
+      expect(worker).toMatchObject({
+        pid: server.process.pid,
+        orchestrations,
+        shards: null,
+        leaseEnd: null,
+        draining: false,
+      });
+      const drained = await run("worker", "drain", worker?.id ?? "", ...where);
+      expect(drained).toMatchObject({ code: 2, stdout: "" });
+      expect(drained.stderr).toContain("shares its work with nobody");
     }
-    expect((await run("workers")).stdout).toContain(String(server.process.pid));
+    expect((await run("worker", "list")).stdout).toContain(String(server.process.pid));
   });
 
   test("takes the spellings of func durable", async () => {

@@ -22,7 +22,8 @@ export function clientCommand(
     .aliases(aliases)
     .option("--url <url>", `the server (default: TENURE_URL, or ${DEFAULT_URL})`)
     .option("--db <file>", "the hub's SQLite file instead of a server")
-    .option("--task-hub <name>", "the task hub in that file (default: default)")
+    .option("--store <store>", "the hub's store instead of a server: postgres://… or sqlite:FILE")
+    .option("--task-hub <name>", "the task hub in that file or store (default: default)")
     .option("--key-file <file>", "a file with the server's key (default: TENURE_KEY)")
     .addOption(
       new Option("-o, --output <format>", "how to print data").choices(["table", "json"]).default("table"),

@@ -37,6 +37,7 @@ function byErrorCode(code: string): ExitCode {
     case "Configuration":
       return EXIT.usage;
     case "InstanceNotFound":
+    case "WorkerNotFound":
       return EXIT.notFound;
     case "InstanceHeld":
     case "StoreHeld":

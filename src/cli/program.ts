@@ -14,7 +14,7 @@ import { addSignals } from "./commands/signals.js";
 import { addSingleton } from "./commands/singleton.js";
 import { addStartNew } from "./commands/start-new.js";
 import { addWait } from "./commands/wait.js";
-import { addWorkers } from "./commands/workers.js";
+import { addWorker } from "./commands/worker.js";
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 error, 2 usage, 3 not found, 4 held (the holder is printed), 5 the orchestration
@@ -46,7 +46,7 @@ export function createProgram(): Command {
   addRestart(program);
   addPurge(program);
   addSingleton(program);
-  addWorkers(program);
+  addWorker(program);
   addDb(program);
   return program;
 }

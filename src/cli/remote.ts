@@ -98,9 +98,12 @@ export interface Remote extends AsyncDisposable {
   restart(instanceId: string, newInstanceId: boolean): Promise<StartedData>;
   /** Returns how many instances were deleted. */
   purge(instanceId: string, recursive: boolean): Promise<number>;
-  purgeBy(request: PurgeRequest): Promise<number>;
+  /** @param onProgress hears every now and then how many were deleted so far. */
+  purgeBy(request: PurgeRequest, onProgress: (instancesDeleted: number) => void): Promise<number>;
   refusals(instanceId: string | undefined, top: number): Promise<readonly RefusalData[]>;
   workers(): Promise<readonly WorkerData[]>;
+  /** Asks it to give its shards to others. @returns how it stands now; rejects with the code WorkerNotFound. */
+  drainWorker(workerId: string): Promise<WorkerData>;
 }
 
 /** A refusal that came over HTTP, or the server's absence. */

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import type { ExecutionStatus, OrchestrationStatus } from "../client/status.js";
 import { type Holder, RUNTIME_STATUSES } from "../core/instance.js";
+import type { LeaseStatus } from "../core/leases.js";
 import type { Retention } from "../core/retention.js";
-import type { Refusal, WorkerInfo } from "../core/store.js";
+import type { Refusal, ShownWorker } from "../core/store.js";
 
 // What answers look like. The schemas are for the OpenAPI document, where `component` names them; the
 // functions below make the values, typed by the schemas, so that the document cannot say what the server
@@ -141,6 +142,13 @@ export const workerSchema = z
     since: instant,
     orchestrations: z.array(z.string()),
     activities: z.array(z.string()),
+    shards: z
+      .int()
+      .nullable()
+      .meta({ description: "How many of the hub's shards it holds; null where one worker owns the hub." }),
+    leaseRenewed: instant.nullable(),
+    leaseEnd: instant.nullable().meta({ description: "Unless it is renewed. By the store's clock." }),
+    draining: z.boolean().meta({ description: "It takes no more shards, and gives its own to others." }),
   })
   .meta({ component: "Worker" });
 
@@ -170,8 +178,21 @@ export const historySchema = z
   })
   .meta({ component: "History" });
 
+/** How a process holds its share of a hub that several share. */
+export const leaseSchema = z
+  .object({
+    shards: z.int().meta({ description: "How many of the hub's shards this process holds." }),
+    leaseMs: z.int().meta({ description: "How long its lease lasts from a renewal." }),
+    renewMs: z.int().meta({ description: "How often it renews." }),
+    renewalAgeMs: z.number().nullable().meta({ description: "How long ago it last did." }),
+    draining: z.boolean(),
+  })
+  .meta({ component: "Lease" });
+
 /** Whether the server is up, or ready to serve. */
-export const healthSchema = z.object({ status: z.string() }).meta({ component: "Health" });
+export const healthSchema = z
+  .object({ status: z.string(), lease: leaseSchema.optional() })
+  .meta({ component: "Health" });
 
 type StatusBody = z.infer<typeof statusSchema>;
 
@@ -255,7 +276,7 @@ export function refusalBody(refusal: Refusal): z.infer<typeof refusalSchema> {
 }
 
 /** A worker as JSON. */
-export function workerBody(worker: WorkerInfo): z.infer<typeof workerSchema> {
+export function workerBody(worker: ShownWorker): z.infer<typeof workerSchema> {
   return {
     id: worker.id,
     host: worker.host,
@@ -263,7 +284,20 @@ export function workerBody(worker: WorkerInfo): z.infer<typeof workerSchema> {
     since: new Date(worker.sinceMs).toISOString(),
     orchestrations: [...worker.orchestrations],
     activities: [...worker.activities],
+    shards: worker.shards ?? null,
+    leaseRenewed: instantOf(worker.renewedAtMs),
+    leaseEnd: instantOf(worker.leaseEndMs),
+    draining: worker.draining ?? false,
   };
+}
+
+function instantOf(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
+}
+
+/** How this process holds its share of the hub as JSON. */
+export function leaseBody(lease: LeaseStatus): z.infer<typeof leaseSchema> {
+  return { ...lease, renewalAgeMs: lease.renewalAgeMs ?? null };
 }
 
 /** The retention as JSON. */

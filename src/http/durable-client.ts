@@ -65,6 +65,7 @@ export function durableClient(
     restart: (instanceId, options) => client.restart(instanceId, { requester, ...options }),
     purge: client.purge.bind(client),
     purgeBy: client.purgeBy.bind(client),
+    purgePage: client.purgePage.bind(client),
     getHistory: client.getHistory.bind(client),
     decodePayload: client.decodePayload.bind(client),
     listExecutions: client.listExecutions.bind(client),
@@ -72,6 +73,7 @@ export function durableClient(
     getRetention: client.getRetention.bind(client),
     setRetention: client.setRetention.bind(client),
     listWorkers: client.listWorkers.bind(client),
+    drainWorker: client.drainWorker.bind(client),
     createHttpManagementPayload: payloadFor,
     createCheckStatusResponse: (request, instanceId) => checkStatusResponse(payloadFor(request, instanceId)),
     waitForCompletionOrCreateCheckStatusResponse: async (request, instanceId, options = {}) => {

@@ -9,7 +9,7 @@ import { openApiDocument, triggerSegments } from "./openapi.js";
 import { HttpError, problemOf, problemResponse } from "./problem.js";
 import { type Connection, requesterOf } from "./requester.js";
 import { jsonResponse } from "./responses.js";
-import { type Route, route, type Services } from "./route.js";
+import { type HubStatus, type Route, route, type Services } from "./route.js";
 import { type Arrival, createRouter, type Endpoint } from "./router.js";
 import { instanceRoutes } from "./routes/instances.js";
 import { OPEN_PATHS, serverRoutes } from "./routes/server.js";
@@ -27,7 +27,7 @@ import { Waits } from "./waits.js";
 export interface HttpHub {
   readonly client: TaskHubClient;
   readonly functions: readonly Definition[];
-  status?(): { readonly state: string };
+  status?(): HubStatus;
 }
 
 /** How a hub is served. */
@@ -79,7 +79,11 @@ export function createHttpHandler(hub: HttpHub, options: HttpHandlerOptions = {}
   const { maxBodyBytes = MAX_BODY_BYTES, logger = silentLogger } = options;
   const publicUrl = parsePublicUrl(options.publicUrl);
   const urls: UrlBase = { publicUrl, basePath: parseBasePath(options.basePath), taskHub: hub.client.taskHub };
-  const services: Services = { urls, waits: new Waits(), hubState: () => hub.status?.().state ?? "running" };
+  const services: Services = {
+    urls,
+    waits: new Waits(),
+    hubStatus: () => hub.status?.() ?? { state: "running" },
+  };
   const triggers = hub.functions.filter(isHttpTrigger);
   checkTriggers(triggers);
 

@@ -359,6 +359,18 @@ describe("list", () => {
     expect(none.status).toBe(404);
     expect(none.body).toMatchObject({ code: "InstanceNotFound", instancesDeleted: 0 });
   });
+
+  test("purges so many at a time, and says where to go on", async () => {
+    const path = `${BASE}/instances?createdTimeFrom=2020-01-01T00:00:00Z&top=2`;
+    const first = await kit.call("DELETE", path);
+    expect([first.status, first.body]).toEqual([200, { instancesDeleted: 2 }]);
+    const headers = { "x-ms-continuation-token": first.headers.get("x-ms-continuation-token") ?? "" };
+    expect((await kit.call("DELETE", `${path}&name=Echo`, { headers })).status).toBe(400);
+    const second = await kit.call("DELETE", path, { headers });
+    expect([second.status, second.body]).toEqual([200, { instancesDeleted: 1 }]);
+    expect(second.headers.get("x-ms-continuation-token")).toBeNull();
+    expect((await kit.call("DELETE", path)).body).toEqual({ instancesDeleted: 0 });
+  });
 });
 
 describe("signals", () => {
@@ -445,6 +457,13 @@ describe("the hub", () => {
     const answer = await kit.call("GET", `${BASE}/workers`);
     expect(answer.status).toBe(200);
     expect(member(answer.body, 0, "orchestrations")).toContain("Echo");
+    expect(member(answer.body, 0, "draining")).toBe(false);
+  });
+
+  test("a worker that shares its hub with nobody is not drained", async () => {
+    const answer = await kit.call("POST", `${BASE}/workers/any/drain`);
+    expect(answer.status).toBe(400);
+    expect(answer.body).toMatchObject({ code: "InvalidArgument", parameter: "worker" });
   });
 
   test("entities are not served yet, and there is no app lease", async () => {

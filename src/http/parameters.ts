@@ -97,12 +97,20 @@ export const optionalMoment = (description: string) =>
   moment.meta({ description, format: "date-time" }).optional();
 
 /** The number of rows on a page. More than a page may have is taken as the most. */
-export const top = read((value, refuse) => {
-  const number = /^\d{1,9}$/.test(value) ? Number(value) : 0;
-  return number >= 1 ? Math.min(number, MAX_TOP) : refuse("must be a whole number of at least 1");
-})
-  .meta({ description: `Rows per page, at most ${MAX_TOP}. Default 100.`, type: "integer", minimum: 1 })
-  .optional();
+const pageSize = (description: string) =>
+  read((value, refuse) => {
+    const number = /^\d{1,9}$/.test(value) ? Number(value) : 0;
+    return number >= 1 ? Math.min(number, MAX_TOP) : refuse("must be a whole number of at least 1");
+  })
+    .meta({ description, type: "integer", minimum: 1 })
+    .optional();
+
+export const top = pageSize(`Rows per page, at most ${MAX_TOP}. Default 100.`);
+
+/** How many instances one request purges. */
+export const purgeTop = pageSize(
+  `Delete so many and say where to go on; taken as ${MAX_TOP} where it is more. Default: all that match.`,
+);
 
 /** A parameter that may be repeated. */
 function repeatable<T>(parse: (texts: readonly string[], refuse: Refuse) => T) {

@@ -57,6 +57,7 @@ export const STATUS_OF: { readonly [C in ErrorCode | HttpErrorCode]: number } = 
   InvalidToken: 400,
   LimitExceeded: 413,
   UnregisteredName: 400,
+  WorkerNotFound: 404,
   // A trigger that awaits an orchestration's result and lets its failure through.
   OrchestrationFailed: 500,
   TaskFailed: 500,
@@ -158,6 +159,7 @@ function membersOf(error: Error): Record<string, unknown> {
     "runtimeStatus",
     "parameter",
     "knownNames",
+    "workerId",
     "limit",
     "allowed",
     "actual",

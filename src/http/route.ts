@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { InvalidArgumentError } from "../core/errors.js";
+import type { LeaseStatus } from "../core/leases.js";
 import type { DurableClient } from "./trigger/durable-client.js";
 import type { UrlBase } from "./urls.js";
 import type { Waits } from "./waits.js";
@@ -13,12 +14,19 @@ export interface ResponseDoc {
   readonly schema?: z.ZodType;
 }
 
+/** What a hub tells of itself. */
+export interface HubStatus {
+  readonly state: string;
+  /** Where several processes share the hub. */
+  readonly lease?: LeaseStatus;
+}
+
 /** What a route needs of the server. */
 export interface Services {
   readonly urls: UrlBase;
   readonly waits: Waits;
-  /** Whether the hub takes work now. */
-  readonly hubState: () => string;
+  /** Whether the hub takes work now, and how it holds its share of it. */
+  readonly hubStatus: () => HubStatus;
 }
 
 /** A request on its way to a route, its parameters still text. */

@@ -20,10 +20,11 @@ afterAll(async () => {
 test("connections ended with pg_terminate_backend at random for 60 s", async () => {
   await using storm = await Storm.begin({ fault: "pg_terminate_backend", server: server.url });
   await storm.rage(60_000, [100, 500], async () => {
-    await administrator.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity
-        where backend_type = 'client backend' and pid <> pg_backend_pid() order by random() limit 1`,
+    const { rows } = await administrator.query<{ ended: boolean }>(
+      `select pg_terminate_backend(pid) as ended from pg_stat_activity
+        where application_name = 'tenure' order by random() limit 1`,
     );
+    return rows[0]?.ended === true;
   });
   const { broken } = await storm.settle();
   expect(broken).toEqual([]);

@@ -20,8 +20,12 @@ test("others take every connection of the server, four times for 5 s", async () 
   expect(broken).toEqual([]);
 });
 
-/** Ends everybody's connections and takes their places for a while. */
-async function exhaust(url: string): Promise<void> {
+/** What the server says to whoever comes when all places are taken. */
+const TOO_MANY = "53300";
+
+/** Ends everybody's connections and takes their places for a while. @returns whether all were taken. */
+async function exhaust(url: string): Promise<boolean> {
+  let full = false;
   const taken: pg.Client[] = [];
   const until = performance.now() + HELD_MS;
   while (performance.now() < until) {
@@ -38,10 +42,12 @@ async function exhaust(url: string): Promise<void> {
         [mine.rows[0]?.pid],
       );
       await client.query("set application_name = 'in the way'");
-    } catch {
+    } catch (error) {
+      full ||= error instanceof pg.DatabaseError && error.code === TOO_MANY;
       await client.end().catch(() => {});
       await sleep(50); // all are taken
     }
   }
   await Promise.all(taken.map((client) => client.end().catch(() => {})));
+  return full && taken.length >= MAX_CONNECTIONS / 2;
 }

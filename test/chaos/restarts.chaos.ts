@@ -24,4 +24,5 @@ test(`the server restarts every 5 to 10 s under ${ORCHESTRATIONS} orchestrations
   const { broken, runs } = await storm.settle();
   expect(broken).toEqual([]);
   expect(runs).toBe(ORCHESTRATIONS);
+  expect(storm.injected, "restarts, each way at least once").toBeGreaterThanOrEqual(WAYS.length);
 });

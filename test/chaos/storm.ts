@@ -30,7 +30,7 @@ export class Storm implements AsyncDisposable {
   /** Those that run now. */
   readonly members: Member[] = [];
   readonly load: Load;
-  /** How often the fault was brought about. */
+  /** How often the fault was brought about, and bit: it befell somebody who was at work. */
   injected = 0;
   readonly #options: StormOptions;
   readonly #connection: TaskHubConnection;
@@ -66,19 +66,21 @@ export class Storm implements AsyncDisposable {
     this.members.push(...(await this.hub.start(count, { ...this.#options.member, ...member })));
   }
 
-  /** Does it again and again, with a pause of `pauseMs` at random between, while callers start jobs. */
+  /**
+   * Does it again and again, with a pause of `pauseMs` at random between, while callers start jobs. `inject` tells
+   * whether it bit: a fault that befalls nobody shows nothing.
+   */
   async rage(
     forMs: number,
     pauseMs: readonly [least: number, most: number],
-    inject: () => Promise<void>,
+    inject: () => Promise<boolean>,
   ): Promise<void> {
     const over = AbortSignal.timeout(forMs);
     const load = this.load.run(over);
     while (!over.aborted) {
       await sleep(between(...pauseMs));
       if (over.aborted) break;
-      await inject();
-      this.injected += 1;
+      if (await inject()) this.injected += 1;
     }
     await load;
   }
@@ -88,6 +90,15 @@ export class Storm implements AsyncDisposable {
     const [member] = this.members.splice(Math.floor(Math.random() * this.members.length), 1);
     if (member === undefined) throw new Error("no process runs");
     return member;
+  }
+
+  /** Kills one, and starts another in its place. @returns whether it was at work. */
+  async killOne(): Promise<boolean> {
+    const member = this.take();
+    await member.kill();
+    const worked = this.hub.witness.read().some(({ pid }) => pid === member.pid);
+    await this.join(1);
+    return worked;
   }
 
   any(): Member {
@@ -123,7 +134,8 @@ export class Storm implements AsyncDisposable {
         .join(", "),
     };
     print(summary);
-    const without = summary.injected === 0 ? ["the fault was never brought about: this shows nothing"] : [];
+    // Void, and not passed.
+    const without = summary.injected === 0 ? ["the fault never bit: this shows nothing"] : [];
     const broken = [
       ...lost.map((job) => `${job} was acknowledged and did not complete`),
       ...found.map(({ instanceId, problem }) => `${instanceId} ${problem}`),

@@ -12,6 +12,7 @@ import {
 import { confirm } from "../confirm.js";
 import { done } from "../done.js";
 import { collectEndedStatuses, collectTag, parseMoment } from "../option-values.js";
+import { Progress } from "../progress.js";
 import type { PurgeRequest } from "../remote.js";
 
 interface PurgeOptions extends ClientOptions, IdOption {
@@ -74,9 +75,11 @@ async function purgeOne(id: string, options: PurgeOptions): Promise<void> {
 
 async function purgeMatching(filter: PurgeRequest, options: PurgeOptions): Promise<void> {
   await confirm("Delete all ended instances that match, with their histories?", options);
+  using progress = new Progress((count) => `${count.toLocaleString("en")} deleted so far`);
   const instancesDeleted = await withRemote(options, (remote) =>
-    remote.purgeBy({ ...filter, recursive: options.recursive ?? false }),
+    remote.purgeBy({ ...filter, recursive: options.recursive ?? false }, (count) => progress.show(count)),
   );
+  progress[Symbol.dispose]();
   await done(options.output, sentence(instancesDeleted), { instancesDeleted });
 }
 

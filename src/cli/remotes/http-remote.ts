@@ -26,8 +26,14 @@ import {
 /** A server that takes longer than this for an answer is taken for unreachable. */
 const ANSWER_TIMEOUT_MS = 30_000;
 
-/** Purging many instances is one request. Below the 300 s after which fetch itself gives up. */
+/** Instances that one request purges: few enough to show progress often. */
+const PURGE_PAGE = 500;
+
+/** Their children, of any number, belong to the same request. Below the 300 s after which fetch itself gives up. */
 const PURGE_TIMEOUT_MS = 290_000;
+
+/** Leads from one page to the next. */
+const TOKEN_HEADER = "x-ms-continuation-token";
 
 /** A waiting command looks again after this long, then ever less often. */
 const FIRST_LOOK_MS = 50;
@@ -68,11 +74,11 @@ export function httpRemote(url: string, key: string | undefined): Remote {
     list: async ({ continuationToken, ...request }) => {
       const answer = await server.send("GET", "/instances", {
         query: listQuery(request),
-        headers: continuationToken === undefined ? {} : { "x-ms-continuation-token": continuationToken },
+        headers: continuationToken === undefined ? {} : { [TOKEN_HEADER]: continuationToken },
       });
       return {
         instances: await read(answer, z.array(statusSchema)),
-        continuationToken: answer.headers.get("x-ms-continuation-token") ?? undefined,
+        continuationToken: answer.headers.get(TOKEN_HEADER) ?? undefined,
       };
     },
     history: (instanceId, executionId) =>
@@ -98,15 +104,22 @@ export function httpRemote(url: string, key: string | undefined): Remote {
       const answer = await server.send("DELETE", instance(instanceId), { query: { recursive } });
       return (await read(answer, purgedSchema)).instancesDeleted;
     },
-    purgeBy: async ({ recursive, createdTimeFrom = new Date(0), ...request }) => {
-      const query = { ...listQuery({ ...request, createdTimeFrom }), recursive };
-      // No instance that matches is answered 404, with a count of 0.
-      const answer = await server.send("DELETE", "/instances", {
-        query,
-        accepts: [404],
-        timeoutMs: PURGE_TIMEOUT_MS,
-      });
-      return (await read(answer, purgedSchema)).instancesDeleted;
+    purgeBy: async ({ recursive, createdTimeFrom = new Date(0), ...request }, onProgress) => {
+      const query = { ...listQuery({ ...request, createdTimeFrom, top: PURGE_PAGE }), recursive };
+      let instancesDeleted = 0;
+      let token: string | undefined;
+      do {
+        const headers = token === undefined ? {} : { [TOKEN_HEADER]: token };
+        const answer = await server.send("DELETE", "/instances", {
+          query,
+          headers,
+          timeoutMs: PURGE_TIMEOUT_MS,
+        });
+        instancesDeleted += (await read(answer, purgedSchema)).instancesDeleted;
+        onProgress(instancesDeleted);
+        token = answer.headers.get(TOKEN_HEADER) ?? undefined;
+      } while (token !== undefined);
+      return instancesDeleted;
     },
     refusals: (instanceId, top) =>
       server.get(
@@ -117,6 +130,8 @@ export function httpRemote(url: string, key: string | undefined): Remote {
         },
       ),
     workers: () => server.get("/workers", z.array(workerSchema)),
+    drainWorker: async (workerId) =>
+      read(await server.send("POST", `/workers/${encodeURIComponent(workerId)}/drain`, {}), workerSchema),
     [Symbol.asyncDispose]: async () => {},
   };
 }
@@ -128,8 +143,6 @@ interface Sent {
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as JSON; undefined: no body. */
   readonly body?: unknown;
-  /** Statuses of errors whose body is an answer all the same. */
-  readonly accepts?: readonly number[];
   readonly timeoutMs?: number;
 }
 
@@ -150,7 +163,7 @@ class Server {
   async send(
     method: string,
     path: string,
-    { query = {}, headers = {}, body, accepts = [], timeoutMs = ANSWER_TIMEOUT_MS }: Sent,
+    { query = {}, headers = {}, body, timeoutMs = ANSWER_TIMEOUT_MS }: Sent,
   ): Promise<Response> {
     const url = `${this.#root}${MANAGEMENT_PATH}${path}${queryText(query)}`;
     let answer: Response;
@@ -179,7 +192,7 @@ class Server {
         },
       );
     }
-    if (answer.ok || accepts.includes(answer.status)) return answer;
+    if (answer.ok) return answer;
     throw await refusalOf(answer);
   }
 }

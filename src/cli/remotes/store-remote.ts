@@ -1,6 +1,6 @@
 import type { OrchestrationHandle } from "../../client/orchestration-handle.js";
 import type { PurgeFilter } from "../../client/task-hub-client.js";
-import { InstanceNotFoundError } from "../../core/errors.js";
+import { InstanceNotFoundError, WorkerNotFoundError } from "../../core/errors.js";
 import { executionBody, refusalBody, statusBody, workerBody } from "../../http/bodies.js";
 import { eventBody } from "../../http/history-events.js";
 import type { TaskHubConnection } from "../../task-hub.js";
@@ -65,7 +65,7 @@ export function storeRemote(connection: TaskHubConnection, description: string):
       if (deleted === 0) throw new InstanceNotFoundError(instanceId);
       return deleted;
     },
-    purgeBy: (request) => client.purgeBy(request satisfies PurgeFilter),
+    purgeBy: (request, onProgress) => client.purgeBy({ ...request, onProgress } satisfies PurgeFilter),
     refusals: async (instanceId, top): Promise<readonly RefusalData[]> => {
       const refusals = await client.listRefusals({
         top,
@@ -75,6 +75,12 @@ export function storeRemote(connection: TaskHubConnection, description: string):
     },
     workers: async (): Promise<readonly WorkerData[]> =>
       (await client.listWorkers()).map((worker) => workerBody(worker)),
+    drainWorker: async (workerId): Promise<WorkerData> => {
+      await client.drainWorker(workerId);
+      const worker = (await client.listWorkers()).find(({ id }) => id === workerId);
+      if (worker === undefined) throw new WorkerNotFoundError(workerId);
+      return workerBody(worker);
+    },
     [Symbol.asyncDispose]: () => connection.close(),
   };
 }

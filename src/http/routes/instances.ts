@@ -15,6 +15,7 @@ import {
   flag,
   instanceId,
   optionalMoment,
+  purgeTop,
   runtimeStatuses,
   tag,
   tags,
@@ -162,25 +163,42 @@ export const instanceRoutes: readonly Route[] = [
       ...matching,
       createdTimeFrom: optionalMoment("Required. Created at this time or later."),
       recursive: flag(false, "Their ended children too."),
+      top: purgeTop,
     }),
+    headers: z.object({ [TOKEN_HEADER]: text("From the answer before, with the same parameters and top.") }),
     responses: {
-      200: { description: "Deleted.", schema: purgedSchema },
-      400: { description: "createdTimeFrom is missing, or a parameter cannot be read." },
-      404: { description: "No ended instance matches." },
+      200: {
+        description: `Deleted. Where top was given, the header ${TOKEN_HEADER} leads to the rest; without it there is none.`,
+        schema: purgedSchema,
+      },
+      400: { description: "createdTimeFrom is missing, or a parameter or the token cannot be read." },
+      404: { description: "No ended instance matches. Not where top was given." },
     },
-    handle: async ({ client, query }) => {
+    handle: async ({ client, query, headers }) => {
       if (query.createdTimeFrom === undefined) {
         throw new InvalidArgumentError(
           "createdTimeFrom",
           "Please provide value for 'createdTimeFrom' parameter.",
         );
       }
-      const instancesDeleted = await client.purgeBy({
+      const filter = {
         ...filterOf(query),
         createdTimeFrom: query.createdTimeFrom,
         ...(query.runtimeStatus === undefined ? {} : { runtimeStatus: endedOnly(query.runtimeStatus) }),
         recursive: query.recursive,
-      });
+      };
+      if (query.top !== undefined) {
+        const continuationToken = headers[TOKEN_HEADER];
+        const page = await client.purgePage({
+          ...filter,
+          top: query.top,
+          ...(continuationToken === undefined ? {} : { continuationToken }),
+        });
+        const next = page.continuationToken;
+        const body = { instancesDeleted: page.instancesDeleted };
+        return jsonResponse(200, body, next === undefined ? {} : { [TOKEN_HEADER]: next });
+      }
+      const instancesDeleted = await client.purgeBy(filter);
       if (instancesDeleted > 0) return jsonResponse(200, { instancesDeleted });
       return problemResponse({
         ...problem("InstanceNotFound", "No ended instance matches."),

@@ -1,4 +1,4 @@
-import { healthSchema } from "../bodies.js";
+import { healthSchema, leaseBody } from "../bodies.js";
 import { problem, problemResponse } from "../problem.js";
 import { jsonResponse } from "../responses.js";
 import { type Route, route } from "../route.js";
@@ -22,15 +22,19 @@ export const serverRoutes: readonly Route[] = [
     path: "/readyz",
     operationId: "getReadiness",
     tag: "Server",
-    summary: "Whether the hub runs and its store answers. Asks for no key.",
+    summary:
+      "Whether the hub runs and its store answers, and the share of it that this process holds. Asks for no key.",
     responses: {
       200: { description: "It is ready.", schema: healthSchema },
       503: { description: "It is draining or closed, or the store does not answer." },
     },
     handle: async ({ client, services }) => {
-      const state = services.hubState();
+      const { state, lease } = services.hubStatus();
       if (state === "running" && (await answers(() => client.listWorkers()))) {
-        return jsonResponse(200, { status: "ready" });
+        return jsonResponse(200, {
+          status: "ready",
+          ...(lease === undefined ? {} : { lease: leaseBody(lease) }),
+        });
       }
       const detail = state === "running" ? "The store does not answer." : `The task hub is ${state}.`;
       return problemResponse(problem("NotReady", detail));

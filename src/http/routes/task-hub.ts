@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { InvalidArgumentError } from "../../core/errors.js";
+import { InvalidArgumentError, WorkerNotFoundError } from "../../core/errors.js";
 import { parseRetention } from "../../core/retention.js";
 import {
   refusalBody,
@@ -89,9 +89,30 @@ export const taskHubRoutes: readonly Route[] = [
     path: `${MANAGEMENT_PATH}/workers`,
     operationId: "listWorkers",
     tag: "Task hub",
-    summary: "The workers that are alive, with what they have registered.",
+    summary:
+      "The workers that are alive, with what they have registered and which share of the hub they hold.",
     responses: { 200: { description: "Them.", schema: z.array(workerSchema) } },
     handle: async ({ client }) => jsonResponse(200, (await client.listWorkers()).map(workerBody)),
+  }),
+  route({
+    method: "POST",
+    path: `${MANAGEMENT_PATH}/workers/{workerId}/drain`,
+    operationId: "drainWorker",
+    tag: "Task hub",
+    summary:
+      "Asks a worker, wherever it runs, to give its shards to the others and to take no more until its process ends.",
+    params: z.object({ workerId: z.string() }),
+    responses: {
+      202: { description: "It is asked: this is how it stands.", schema: workerSchema },
+      400: { description: "One engine owns the whole hub." },
+      404: { description: "No live worker has this ID." },
+    },
+    handle: async ({ client, params: { workerId } }) => {
+      await client.drainWorker(workerId);
+      const worker = (await client.listWorkers()).find(({ id }) => id === workerId);
+      if (worker === undefined) throw new WorkerNotFoundError(workerId);
+      return jsonResponse(202, workerBody(worker));
+    },
   }),
   route({
     method: "POST",
