@@ -11,7 +11,7 @@ import { type Figures, parseFigures } from "./report.js";
 const program = fileURLToPath(new URL("postgres-member.js", import.meta.url));
 
 /** A process of a shared hub, seen from the one that measures. */
-class Member {
+export class Member {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #answers: AsyncIterator<string>;
   readonly #ended: Promise<unknown>;

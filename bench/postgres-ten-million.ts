@@ -1,0 +1,185 @@
+import { TaskHub } from "tenure";
+import { median } from "./measure.js";
+import { type Filled, fill } from "./postgres-fill.js";
+import { queriesOf, timesOf } from "./postgres-lists.js";
+import { Member } from "./postgres-members.js";
+import { PostgresMeter } from "./postgres-meter.js";
+import { inFreshSchema, saySettings, startPostgres, storeUrl, withClient } from "./postgres-server.js";
+import { type Figures, medians, Report, ratio, sayMachine } from "./report.js";
+
+// `npm run bench:ten-million`: a store that holds 10 million ended instances (TENURE_BENCH_INSTANCES), against its
+// own empty self. It purges a little of them. `-- --keep` leaves the filled schema, in the server at
+// TENURE_TEST_POSTGRES, for the next run, and so does every run that finds it there. `-- lists starts purge` runs some.
+const instances = Number(process.env["TENURE_BENCH_INSTANCES"] ?? 10_000_000);
+const SCHEMA = `tenure_ended_${instances}`;
+const rounds = Number(process.env["TENURE_BENCH_ROUNDS"] ?? 3);
+const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
+const keep = process.argv.includes("--keep");
+
+/** Hellos in flight, and for how long, where rates are compared. */
+const IN_FLIGHT = 100;
+const RATE_MS = 4000;
+
+/** The foreground of a purge: starts a second, and for how long. */
+const PACE = 100;
+const PACED_MS = 10_000;
+
+const report = new Report(`of ${instances.toLocaleString("en")}`);
+const runsOf: Record<string, unknown> = {};
+report.extra["instances"] = instances;
+report.extra["runs"] = runsOf;
+
+const server = await startPostgres();
+const { url } = server;
+const meter = await PostgresMeter.open(url);
+try {
+  sayMachine();
+  await saySettings(url);
+  const filled = await fill(url, SCHEMA, instances);
+  if (runs("lists")) await lists(filled);
+  if (runs("starts")) await starts();
+  if (runs("purge")) await purges(filled);
+} finally {
+  if (!keep) await withClient(url, (client) => client.query(`drop schema if exists "${SCHEMA}" cascade`));
+  await meter.close();
+  await server.stop();
+}
+report.print();
+report.save("postgres-ten-million");
+
+function runs(name: string): boolean {
+  return wanted.length === 0 || wanted.includes(name);
+}
+
+async function lists(filled: Filled): Promise<void> {
+  for (const [name, query] of queriesOf(filled)) {
+    const times = await timesOf(storeUrl(url, SCHEMA), meter, query);
+    runsOf[`list: ${name}`] = times;
+    say(`list: ${name}`, times);
+    report.add(`list: ${name}`, `p95 of ${times["pages"]} pages`, times["p95Ms"], "ms", { atMost: 50 });
+    report.add(`list: ${name}`, "CPU per page", times["cpuMsEach"], "ms");
+  }
+}
+
+/** By turns on the full schema and on an empty one, each with its own process. */
+async function starts(): Promise<void> {
+  const full: Figures[] = [];
+  const empty: Figures[] = [];
+  await inFreshSchema(url, async (schema) => {
+    const onFull = await Member.start(storeUrl(url, SCHEMA));
+    const onEmpty = await Member.start(storeUrl(url, schema));
+    try {
+      await onFull.ask("hello5s", IN_FLIGHT, RATE_MS);
+      await onEmpty.ask("hello5s", IN_FLIGHT, RATE_MS);
+      for (let round = 0; round < rounds; round++) {
+        full.push(await onFull.ask("hello5s", IN_FLIGHT, RATE_MS));
+        empty.push(await onEmpty.ask("hello5s", IN_FLIGHT, RATE_MS));
+      }
+    } finally {
+      await onFull.close();
+      await onEmpty.close();
+    }
+  });
+  runsOf["hello5, full"] = full;
+  runsOf["hello5, empty"] = empty;
+  const [ours, theirs] = [medians(full), medians(empty)];
+  say("hello5, full", ours);
+  say("hello5, empty", theirs);
+  report.add("hello5", "rate on the full store", ours["perSecond"], "/s");
+  report.add("hello5", "rate on an empty store", theirs["perSecond"], "/s");
+  report.add("hello5", "full to empty", ratio(ours["perSecond"], theirs["perSecond"]), "", { atLeast: 0.6 });
+}
+
+/** The oldest are purged, by the process that also runs the foreground: by request, and past their retention. */
+async function purges({ instances: there, fromMs, toMs }: Filled): Promise<void> {
+  const store = storeUrl(url, SCHEMA);
+  const sliceMs = Math.max(1, Math.round((toMs - fromMs) / there) * 20_000);
+  const quiet: Figures[] = [];
+  const purging: Figures[] = [];
+  let reachedMs = fromMs;
+  const member = await Member.start(store);
+  try {
+    await member.ask("paced", PACE, PACED_MS / 2);
+    for (let round = 0; round < rounds; round++) {
+      quiet.push(await member.ask("paced", PACE, PACED_MS));
+      const during = await member.ask("paced-purging", PACE, PACED_MS, reachedMs, sliceMs);
+      reachedMs = during["reachedMs"] ?? reachedMs;
+      purging.push(during);
+    }
+  } finally {
+    await member.close();
+  }
+  const before = medians(quiet);
+  show("purge by filter", before, medians(purging), purging, quiet);
+  const sweeping = await sweeps(store, reachedMs, (toMs - fromMs) / 20);
+  show("retention sweep", before, medians(sweeping), sweeping, quiet);
+  // Behind a purge lie index entries of nobody, until autovacuum has come.
+  const times = await timesOf(store, meter, {});
+  runsOf["list after the purges"] = times;
+  say("list after the purges", times);
+  report.add("list after the purges", `p95 of ${times["pages"]} pages`, times["p95Ms"], "ms", { atMost: 50 });
+}
+
+/** A worker sweeps as it starts: so many times one more starts, with so much more to purge. */
+async function sweeps(store: string, fromMs: number, partMs: number): Promise<readonly Figures[]> {
+  const during: Figures[] = [];
+  await using connection = await TaskHub.connect({ store });
+  try {
+    for (let round = 0; round < rounds; round++) {
+      const toMs = Math.round(fromMs + (round + 1) * partMs);
+      const ageMs = Date.now() - toMs;
+      await connection.client.setRetention({ completedMs: ageMs, failedMs: ageMs, terminatedMs: ageMs });
+      const member = await Member.start(store);
+      try {
+        await member.ask("paced", PACE, 1000);
+        const [before, startedMs] = [await count(toMs), performance.now()];
+        const figures = await member.ask("paced", PACE, PACED_MS);
+        const purged = before - (await count(toMs));
+        during.push({
+          ...figures,
+          purged,
+          purgedPerSecond: (purged / (performance.now() - startedMs)) * 1000,
+        });
+      } finally {
+        await member.close();
+      }
+    }
+  } finally {
+    await connection.client.setRetention({});
+  }
+  return during;
+}
+
+function show(
+  name: string,
+  before: Figures,
+  during: Figures,
+  runs: readonly Figures[],
+  quiet: readonly Figures[],
+): void {
+  runsOf[name] = { during: runs, quiet };
+  say(`${name}: quiet`, before);
+  say(`${name}: during`, during);
+  const ratios = runs.map((run, round) => ratio(run["p99Ms"], quiet[round]?.["p99Ms"]));
+  report.add(name, "purged", during["purgedPerSecond"], "/s");
+  report.add(name, "foreground, p99 without", before["p99Ms"], "ms");
+  report.add(name, "foreground, p99 during", during["p99Ms"], "ms");
+  report.add(name, "during to without", median(ratios), "", { atMost: 2 });
+}
+
+/** How many were created before a time. */
+function count(beforeMs: number): Promise<number> {
+  return withClient(url, async (client) => {
+    const { rows } = await client.query<unknown[]>({
+      text: `select count(*) from "${SCHEMA}".inst where created < $1`,
+      values: [beforeMs],
+      rowMode: "array",
+    });
+    return Number(rows[0]?.[0]);
+  });
+}
+
+function say(what: string, figures: Figures): void {
+  const shown = Object.entries(figures).map(([name, value]) => `${name} ${Math.round(value * 10) / 10}`);
+  process.stderr.write(`${what}: ${shown.join(", ")}\n`);
+}
