@@ -57,7 +57,7 @@ export class Member {
 
 /** How long members may take to spread the shards among them. */
 const SPREAD_MS = 4000;
-const WARM_UP_MS = 3000;
+const WARM_UP_MS = 10_000;
 const MEASURED_MS = 6000;
 
 /** Clients in all, spread over the processes. */

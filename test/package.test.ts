@@ -222,7 +222,9 @@ describe("importing the package", () => {
   });
 
   test("is possible for everything that the package exports", async () => {
-    const entries = ["tenure", "tenure/http", "tenure/testing", "tenure/conformance", "tenure/package.json"];
+    const entries = ["", "/http", "/postgres", "/testing", "/conformance", "/package.json"].map(
+      (path) => `tenure${path}`,
+    );
     const imports = entries.map((entry) =>
       entry.endsWith("json") ? `import.meta.resolve("${entry}")` : `await import("${entry}")`,
     );

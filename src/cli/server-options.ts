@@ -14,6 +14,7 @@ export interface ServerOptions {
   readonly keyFile?: string;
   readonly wait?: boolean;
   readonly taskHub?: string;
+  readonly queue?: readonly string[];
   readonly allowedHost?: readonly string[];
   readonly publicUrl?: string;
 }
@@ -29,6 +30,8 @@ export interface ServerSettings {
   readonly key: string | undefined;
   readonly wait: boolean;
   readonly taskHub: string | undefined;
+  /** Whose activities it takes; undefined: those of every queue. */
+  readonly queues: readonly string[] | undefined;
   readonly allowedHosts: readonly string[];
   readonly publicUrl: string | undefined;
 }
@@ -44,6 +47,11 @@ export function addServerOptions(command: Command, defaultStore: string): Comman
     .option("--store <store>", `sqlite:FILE, postgres://… or memory (default: TENURE_STORE${defaultStore})`)
     .option("--db <file>", "short for --store sqlite:FILE")
     .option("--task-hub <name>", "the task hub in the store (default: default)")
+    .option(
+      "--queue <name>",
+      "take activities of this queue only, where processes share a hub; may be repeated",
+      collect,
+    )
     .option("--key-file <file>", "a file with the key that callers must send (default: TENURE_KEY)")
     .option("--wait", "while another engine has the store, stand by")
     .option("--allowed-host <name>", "a name to serve beside localhost; may be repeated", collect)
@@ -79,6 +87,7 @@ export function serverSettings(options: ServerOptions, defaultStore: string | un
     key,
     wait: options.wait ?? false,
     taskHub: options.taskHub,
+    queues: options.queue,
     // Beyond loopback the names are the network's business; there the key keeps strangers out.
     allowedHosts: options.allowedHost ?? (loopback ? [] : ["*"]),
     publicUrl: options.publicUrl,

@@ -1,5 +1,6 @@
 import type { Env } from "../core/env.js";
 import type { ChangeHint, Store } from "../core/store.js";
+import { ChangeLog, type Moment } from "./change-log.js";
 
 /** Hints are only hints: waiting callers look again at least this often. */
 const RECHECK_MS = 10_000;
@@ -10,17 +11,32 @@ export interface WaitLimit {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** For what a caller waits. */
+export interface Awaited {
+  /** Only an end of a run can bring it. */
+  readonly end: boolean;
+  /** It was not there at this moment: see {@link ChangeWaiter.now}. */
+  readonly since?: Moment | undefined;
+}
+
 /** Lets many callers wait for changes of single instances over one subscription and one timer. */
 export class ChangeWaiter {
   readonly #env: Env;
-  readonly #store: Store;
+  readonly #store: Pick<Store, "subscribe">;
   readonly #waiting = new Map<string, Set<Bell>>();
+  /** Ends of runs that were heard of. */
+  readonly #ends = new ChangeLog();
   readonly #closed = new AbortController();
   #unsubscribe: (() => void) | undefined;
 
-  constructor(env: Env, store: Store) {
+  constructor(env: Env, store: Pick<Store, "subscribe">) {
     this.#env = env;
     this.#store = store;
+  }
+
+  /** This moment, from which on ends of runs are heard of; undefined while nobody listens yet. */
+  get now(): Moment | undefined {
+    return this.#unsubscribe === undefined ? undefined : this.#ends.now;
   }
 
   /**
@@ -32,11 +48,15 @@ export class ChangeWaiter {
     instanceId: string,
     look: () => Promise<T | undefined>,
     limit: WaitLimit,
+    { end, since }: Awaited,
   ): Promise<T | undefined> {
-    const bell = new Bell();
+    const bell = new Bell(end);
     const over = this.#ringAtLimit(bell, limit);
     this.#listen(instanceId, bell);
     try {
+      // What has just begun need not be looked at before anything was heard of it.
+      const isUnheardOf = end && since !== undefined && !this.#ends.since(since, instanceId);
+      if (isUnheardOf && !over.reached()) await bell.arm();
       for (;;) {
         // The bell is armed before looking: a change between the two must not be missed.
         const rung = bell.arm();
@@ -109,9 +129,16 @@ export class ChangeWaiter {
   }
 
   #onHint(hint: ChangeHint): void {
-    if (hint.from === "elsewhere") return this.#ringAll();
-    for (const instanceId of hint.instanceIds) {
-      for (const bell of this.#waiting.get(instanceId) ?? []) bell.ring();
+    const change = hint.from === "here" ? hint : hint.change;
+    if (change === undefined) {
+      this.#ends.addAll();
+      return this.#ringAll();
+    }
+    const alive = new Set(change.alive);
+    for (const instanceId of change.instanceIds) {
+      const mayHaveEnded = !alive.has(instanceId);
+      if (mayHaveEnded) this.#ends.add(instanceId);
+      for (const bell of this.#waiting.get(instanceId) ?? []) if (mayHaveEnded || !bell.forEnd) bell.ring();
     }
   }
 
@@ -122,7 +149,13 @@ export class ChangeWaiter {
 
 /** Remembers a ring that came before anybody waited for it. */
 class Bell {
+  /** Whether only an end is worth a ring. */
+  readonly forEnd: boolean;
   #ring: () => void = () => {};
+
+  constructor(forEnd: boolean) {
+    this.forEnd = forEnd;
+  }
 
   arm(): Promise<void> {
     return new Promise((resolve) => {

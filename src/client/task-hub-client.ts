@@ -40,7 +40,8 @@ import { parseRetention, RETENTION_SETTING, type Retention } from "../core/reten
 import { rewindCommand } from "../core/rewind-command.js";
 import { type IfEnded, type IfLive, startPolicy } from "../core/start-policy.js";
 import type { ListFilter, Refusal, ShownWorker, Store, WorkerInfo } from "../core/store.js";
-import { ChangeWaiter, type WaitLimit } from "./change-waiter.js";
+import type { Moment } from "./change-log.js";
+import { type Awaited, ChangeWaiter, type WaitLimit } from "./change-waiter.js";
 import { type OrchestrationHandle, resultOf } from "./orchestration-handle.js";
 import { PageTokens } from "./page-token.js";
 import { RefusalLog } from "./refusal-log.js";
@@ -204,9 +205,14 @@ export class TaskHubClient {
     const command = this.#startCommand(name, options);
     if (options.allowUnregistered !== true)
       await this.#checkRegistered(name, typeof orchestrator !== "string");
+    const since = this.#waiter.now;
     const answer = await this.#execute(command);
     if (answer.outcome === "refused") throw this.#refuse(command, answer, requester);
-    return this.#handle(command.instanceId, startAccepted(answer));
+    return this.#handle(
+      command.instanceId,
+      startAccepted(answer),
+      isNewRun(command, answer) ? since : undefined,
+    );
   }
 
   /** The status of an instance, or undefined where there is none. */
@@ -236,7 +242,8 @@ export class TaskHubClient {
    * @throws WaitTimeoutError, InstanceNotFoundError
    */
   async waitForStart(instanceId: string, limit: WaitLimit = {}): Promise<OrchestrationStatus> {
-    return this.#wait(parseInstanceId(instanceId), limit, ({ instance }) => instance.status !== "Pending");
+    const isStarted = ({ instance }: InstanceRecord): boolean => instance.status !== "Pending";
+    return this.#wait(parseInstanceId(instanceId), limit, { end: false }, isStarted);
   }
 
   /**
@@ -245,7 +252,8 @@ export class TaskHubClient {
    * @throws WaitTimeoutError, InstanceNotFoundError
    */
   async waitForCompletion(instanceId: string, limit: WaitLimit = {}): Promise<OrchestrationStatus> {
-    return this.#wait(parseInstanceId(instanceId), limit, ({ instance }) => !isLive(instance.status));
+    const isEnded = ({ instance }: InstanceRecord): boolean => !isLive(instance.status);
+    return this.#wait(parseInstanceId(instanceId), limit, { end: true }, isEnded);
   }
 
   /**
@@ -485,6 +493,7 @@ export class TaskHubClient {
     return {
       kind: "start",
       instanceId: this.#instanceIdFor(options),
+      ...(options.instanceId === undefined && options.requestId === undefined ? { hasNewId: true } : {}),
       atMs: this.#env.now(),
       name,
       tags: parseTags(options.tags),
@@ -543,9 +552,10 @@ export class TaskHubClient {
     );
   }
 
-  #handle(instanceId: string, accepted: StartAccepted): OrchestrationHandle {
+  /** @param since a moment at which the run had not begun. */
+  #handle(instanceId: string, accepted: StartAccepted, since?: Moment): OrchestrationHandle {
     const wait = (limit: WaitLimit = {}): Promise<OrchestrationStatus> =>
-      this.#waitForRun(instanceId, accepted, limit);
+      this.#waitForRun(instanceId, accepted, limit, since);
     return {
       outcome: accepted.outcome,
       instanceId,
@@ -562,11 +572,13 @@ export class TaskHubClient {
     instanceId: string,
     accepted: StartAccepted,
     limit: WaitLimit,
+    since: Moment | undefined,
   ): Promise<OrchestrationStatus> {
     const { run } = accepted;
     const record = await this.#waitForRecord(
       instanceId,
       limit,
+      { end: true, since },
       ({ instance }) => instance.run > run || !isLive(instance.status) || isAnother(instance, accepted),
     );
     if (isAnother(record.instance, accepted)) throw new InstanceNotFoundError(instanceId);
@@ -601,14 +613,16 @@ export class TaskHubClient {
   async #wait(
     instanceId: string,
     limit: WaitLimit,
+    awaited: Awaited,
     reached: (record: InstanceRecord) => boolean,
   ): Promise<OrchestrationStatus> {
-    return statusOf(await this.#waitForRecord(instanceId, limit, reached), this.#codec);
+    return statusOf(await this.#waitForRecord(instanceId, limit, awaited, reached), this.#codec);
   }
 
   async #waitForRecord(
     instanceId: string,
     limit: WaitLimit,
+    awaited: Awaited,
     reached: (record: InstanceRecord) => boolean,
   ): Promise<InstanceRecord> {
     let last: InstanceRecord | undefined;
@@ -617,7 +631,7 @@ export class TaskHubClient {
       if (last === undefined) throw new InstanceNotFoundError(instanceId);
       return reached(last) ? last : undefined;
     };
-    const found = await this.#waiter.until(instanceId, look, limit);
+    const found = await this.#waiter.until(instanceId, look, limit, awaited);
     if (found !== undefined) return found;
     throw new WaitTimeoutError(
       instanceId,
@@ -703,6 +717,11 @@ function contradicts(
   accepted: StartAccepted,
 ): boolean {
   return execution.generation === accepted.generation && execution.executionId !== accepted.executionId;
+}
+
+/** Whether this very call began the run: a start with a request ID may be told of an earlier one. */
+function isNewRun({ requestId }: StartCommand, { outcome }: CommandAnswer): boolean {
+  return outcome === "started" && requestId === undefined;
 }
 
 function startAccepted(answer: CommandAnswer): StartAccepted {

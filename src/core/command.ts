@@ -52,6 +52,8 @@ export interface StartCommand extends Addressed {
   readonly policy: StartPolicy;
   /** A retried start with the same request ID gets the first one's answer, for 24 h. */
   readonly requestId?: string;
+  /** The instance ID was drawn for this start: nobody has it, and looking would be of no use. */
+  readonly hasNewId?: true;
   /** Who waits for the outcome: set when an orchestration starts a child. */
   readonly parent?: ParentLink;
 }

@@ -49,6 +49,8 @@ export interface Member {
 
 /** How a hub is shared. */
 export interface Membership {
+  /** What time it was by the store's clock, the same for every process, when this was seen. */
+  readonly nowMs: number;
   /** Workers that live, the caller among them. */
   readonly workers: readonly Member[];
   /** Who holds which shard; a shard without an entry is free, or held by a dead worker. */

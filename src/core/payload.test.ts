@@ -35,6 +35,21 @@ describe("encodeValue", () => {
     ).toThrow('Cannot send the input of activity "x": a[0].b c is a Date. Hint: send date.toISOString().');
   });
 
+  test.each(["enc:a\0b", "enc:\ud800", "enc:\udc00a"])(
+    "refuses what a codec made if not every store can hold it: %j",
+    (text) => {
+      const codec = { encode: () => text, decode: () => "1" };
+      expect(() => encodeValue(codec, 1, "the input")).toThrow(InvalidValueError);
+      expect(() => encodeValue(codec, 1, "the input")).toThrow(/Cannot send the input: .* base64/);
+    },
+  );
+
+  test("takes what a codec made of any other text, and JSON's own escapes", () => {
+    const codec = { encode: () => "enc:é😀", decode: () => "1" };
+    expect(encodeValue(codec, 1, "it")).toBe("enc:é😀");
+    expect(encodeValue(jsonCodec, "\0\ud800", "it")).toBe('"\\u0000\\ud800"');
+  });
+
   test("takes no time that grows with the square of a long list", () => {
     const list = Array.from({ length: 200_000 }, (_, n) => ({ n }));
     expect(encodeValue(jsonCodec, list, "it")?.length).toBeGreaterThan(200_000);

@@ -1,4 +1,5 @@
 import { InvalidValueError, LimitExceededError } from "./errors.js";
+import { isWellFormed } from "./text.js";
 
 /**
  * A value on its way through the engine: opaque text to core and stores. Plain JSON text stands for
@@ -9,6 +10,7 @@ export type Payload = string;
 
 /** Turns values into payloads and back. Only SDK and HTTP edges call it. */
 export interface PayloadCodec {
+  /** Gives text that every store can hold: no U+0000 in it, and no half of a surrogate pair. */
   encode(json: string): Payload;
   decode(payload: Payload): string;
 }
@@ -39,11 +41,20 @@ export const jsonCodec: PayloadCodec = {
 export function encodeValue(codec: PayloadCodec, value: unknown, what: string): Payload | undefined {
   if (value === undefined) return undefined;
   checkValue(value, what, [], []);
-  const payload = codec.encode(JSON.stringify(value));
+  const json = JSON.stringify(value);
+  const payload = codec.encode(json);
   if (payload.length > MAX_PAYLOAD_LENGTH) {
     throw new LimitExceededError("payload", MAX_PAYLOAD_LENGTH, payload.length, what);
   }
+  if (payload !== json) checkText(payload, what);
   return payload;
+}
+
+/** JSON text is always fit to be stored; what another codec made of it may be bytes in the clothes of text. */
+function checkText(payload: Payload, what: string): void {
+  const hint = "let its codec encode bytes as base64";
+  if (payload.includes("\0")) throw refuse(what, [], "encoded as text that holds U+0000", hint);
+  if (!isWellFormed(payload)) throw refuse(what, [], "encoded as text with half a surrogate pair", hint);
 }
 
 /** Decodes a payload that {@link encodeValue} made; no payload is `undefined`. */

@@ -321,15 +321,28 @@ export interface TurnBoard {
   readonly worker: string;
 }
 
+/** What a write may have changed. */
+export interface Change {
+  /** What users see of these instances has changed (see {@link showsInStatus}). */
+  readonly instanceIds: readonly string[];
+  /** Those among them of which no run has ended: whoever waits for an end need not look. */
+  readonly alive?: readonly string[];
+  /** There are new messages. */
+  readonly messages: boolean;
+  /** New instances of this process's shards that have begun: their first mail comes with their load. */
+  readonly began?: readonly number[];
+  /** There are no other new messages in this process's shards. */
+  readonly onlyBegan?: true;
+  /** When the first of the timers is due that were set. */
+  readonly nextDueMs?: number;
+  /** There are tasks that were not there before. */
+  readonly tasks?: true;
+  /** Workers came or went, or shards have been given back. */
+  readonly members?: true;
+}
+
 export type ChangeHint =
-  /** This process wrote: what users see of these instances changed (see {@link showsInStatus}). */
-  | {
-      readonly from: "here";
-      readonly instanceIds: readonly string[];
-      readonly messages: boolean;
-      readonly nextDueMs?: number;
-      /** There are tasks that were not there before. */
-      readonly tasks?: true;
-    }
-  /** Another process wrote: anything may have changed. */
-  | { readonly from: "elsewhere" };
+  /** This process wrote. */
+  | ({ readonly from: "here" } & Change)
+  /** Another process wrote. Without `change`, anything may have changed. */
+  | { readonly from: "elsewhere"; readonly change?: Change };

@@ -1,4 +1,4 @@
-import type { CommandAnswer } from "../core/command.js";
+import type { Command, CommandAnswer } from "../core/command.js";
 
 /** Whether a command that was answered so may have changed what users see of its instance. */
 export function mayHaveChanged({ outcome }: CommandAnswer): boolean {
@@ -17,4 +17,9 @@ export function mayHaveChanged({ outcome }: CommandAnswer): boolean {
     case "void":
       return false;
   }
+}
+
+/** Whether it may have ended a run, or made one that had ended disappear: whoever waits for an end must look. */
+export function mayHaveEnded({ kind }: Command, { outcome }: CommandAnswer): boolean {
+  return outcome !== "started" && kind !== "raise" && kind !== "suspend" && kind !== "resume";
 }

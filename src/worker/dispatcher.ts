@@ -62,6 +62,9 @@ export interface TimerKey {
   readonly task: number;
 }
 
+/** After how long an instance that could not be read (a damaged row, more mail than memory) is tried again. */
+const UNREADABLE_RETRY_MS = 30_000;
+
 /** How many instances one read of the store brings. */
 const LOAD_BATCH = 200;
 
@@ -111,6 +114,7 @@ export class Dispatcher {
   /** The event loop's next turn, and since when it is waited for. */
   #loopTurn: { readonly sinceMs: number; readonly over: Promise<void> } | undefined;
   readonly #strikes = new Map<number, Strike>();
+  readonly #stopping = new AbortController();
   #loading = false;
   #busy = 0;
   #commits = 0;
@@ -174,6 +178,7 @@ export class Dispatcher {
     const isBehind = mail.generation !== undefined && mail.generation > resident.instance.generation;
     if (resumes || (isBehind && !resident.busy)) this.#reload(resident);
     else resident.receive(mail);
+    if (!resident.busy && resident.isVoid()) this.#reload(resident);
     this.#pump(resident);
   }
 
@@ -212,6 +217,7 @@ export class Dispatcher {
 
   /** Starts no more activities; turns go on while results come in. */
   stopActivities(): void {
+    this.#stopping.abort("stopped");
     this.#activities.stop();
   }
 
@@ -412,13 +418,41 @@ export class Dispatcher {
       await this.#parts.env.drain(); // what is wanted in one round is read in one batch
       while (this.#wanted.size > 0) {
         const iids = [...this.#wanted.keys()].slice(0, LOAD_BATCH);
-        const loaded = new Map((await this.#read(iids)).map((each) => [each.instance.iid, each]));
+        const loaded = await this.#readEach(iids);
+        for (const iid of iids) if (!loaded.has(iid)) this.#putOff(iid);
         // Together, so that what they commit shares a group.
-        await Promise.all(iids.map((iid) => this.#settle(iid, loaded.get(iid))));
+        await Promise.all([...loaded].map(([iid, each]) => this.#settle(iid, each)));
       }
     } finally {
       this.#loading = false;
     }
+  }
+
+  /** By iid; undefined for one that is gone. One that cannot be read is left out, and keeps no other from being read. */
+  async #readEach(iids: readonly number[]): Promise<ReadonlyMap<number, LoadedInstance | undefined>> {
+    const found = new Map<number, LoadedInstance | undefined>();
+    try {
+      const loaded = await this.#read(iids);
+      for (const iid of iids) found.set(iid, undefined);
+      for (const each of loaded) found.set(each.instance.iid, each);
+    } catch (error) {
+      if (error instanceof StoreClosedError) throw error;
+      if (iids.length > 1) {
+        for (const iid of iids) for (const [key, value] of await this.#readEach([iid])) found.set(key, value);
+      } else this.#parts.logger.error("an instance cannot be read", { iid: iids[0], error });
+    }
+    return found;
+  }
+
+  /** It waits, and everything for it stays in the store; now and then it is tried again. */
+  #putOff(iid: number): void {
+    this.#wanted.delete(iid);
+    this.#parts.onInstanceGone(iid);
+    this.#leaveHosted(iid);
+    this.#parts.env.spawn("reading an instance again", async () => {
+      await this.#parts.env.sleep(UNREADABLE_RETRY_MS, this.#stopping.signal);
+      if (!this.#stopping.signal.aborted) this.adopt(iid);
+    });
   }
 
   async #read(iids: readonly number[]): Promise<readonly LoadedInstance[]> {
@@ -450,8 +484,14 @@ export class Dispatcher {
     resident.busy = true; // no turn before everything that waits for it is in its inbox
     for (const action of actions) action(resident);
     resident.settled();
-    await this.#fireDueTimersOf(resident);
-    await this.#adoptActivities(resident);
+    try {
+      await this.#fireDueTimersOf(resident);
+      await this.#adoptActivities(resident);
+    } catch (error) {
+      if (error instanceof StoreClosedError) return;
+      this.#park(resident.instance, error);
+      this.#drop(resident);
+    }
     resident.busy = false;
     if (resident.isVoid()) this.#reload(resident);
     this.#pump(resident);

@@ -1,11 +1,12 @@
 import type { Command, CommandAnswer, StartCommand } from "../core/command.js";
 import type { Env, Logger } from "../core/env.js";
-import { StoreClosedError, StoreConflictError } from "../core/errors.js";
+import { StoreClosedError } from "../core/errors.js";
 import type { RequestMessage } from "../core/message.js";
 import { commandOf, decodeRequest, type Request } from "../core/request.js";
 import { rewindCommand } from "../core/rewind-command.js";
 import { startPolicy } from "../core/start-policy.js";
 import type { Refusal, Store } from "../core/store.js";
+import { isPassing } from "./persist.js";
 
 /** After a failed attempt. */
 const RETRY_MS = 200;
@@ -41,7 +42,7 @@ export class RequestHandler {
       } catch (error) {
         if (error instanceof StoreClosedError) return;
         this.#logger.warn("requests between instances could not be carried out; trying again", { error });
-        if (!(error instanceof StoreConflictError)) left = await this.#carryOutEach(left);
+        if (!isPassing(error)) left = await this.#carryOutEach(left);
         await this.#env.sleep(RETRY_MS);
       }
     }
@@ -64,7 +65,7 @@ export class RequestHandler {
       try {
         await this.#carryOut([request]);
       } catch (error) {
-        if (error instanceof StoreConflictError) left.push(request);
+        if (isPassing(error)) left.push(request);
         else
           this.#logger.error("a request between instances cannot be carried out", {
             n: request.n,

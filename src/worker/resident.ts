@@ -48,6 +48,8 @@ export class Resident {
   /** The messages that came with the load, until everything that waited for the load has come in, too. */
   #loadedWith: ReadonlySet<number> | undefined;
   #history: readonly HistoryEvent[] | undefined;
+  /** The highest mail counter in memory. */
+  #mailReceived: number;
 
   constructor(loaded: LoadedInstance, retryParked: boolean) {
     const history = loaded.chunks.flatMap((chunk) => decodeChunk(chunk));
@@ -59,6 +61,7 @@ export class Resident {
     this.historyEvents = history.length;
     this.historyLength = loaded.chunks.reduce((length, chunk) => length + chunk.length, 0);
     this.mailSeen = loaded.instance.mail;
+    this.#mailReceived = loaded.instance.mail;
     this.lastTurnMs = lastTurnOf(history);
     this.#loadedWith = loaded.messages.length === 0 ? undefined : new Set(loaded.messages.map(({ n }) => n));
     this.inbox = loaded.messages.map(itemOf);
@@ -125,6 +128,10 @@ export class Resident {
     // Mail of the next generation may come before the commit that begins it has been seen to be accepted.
     if (mail.generation !== undefined && mail.generation < this.instance.generation) return;
     this.inbox.push(itemOf(mail));
+    if (mail.mail === undefined || mail.mail <= this.#mailReceived) return;
+    // Mail is numbered without gaps: one before this was accepted, and has not come yet. A load brings it.
+    if (mail.mail > this.#mailReceived + 1) this.stale = true;
+    this.#mailReceived = mail.mail;
   }
 
   /** Takes what waits, each message once, the execution's start first. */

@@ -14,6 +14,8 @@ export interface ShardKeeperParts {
   readonly worker: string;
   /** These shards are ours from now on, with whatever waits in them. */
   readonly onTaken: (shards: readonly number[]) => void;
+  /** The store's clock, told just now. */
+  readonly onTime: (nowMs: number) => void;
   /**
    * These shards are no longer ours: what is in memory of them is to be dropped. With `handOver` nobody else owns
    * them before they are released, which is when {@link busyShards} shows them no more.
@@ -140,6 +142,7 @@ export class ShardKeeper implements OwnedShards {
     try {
       const sentMs = env.monotonicMs();
       const membership = await leases.renew(worker);
+      this.#parts.onTime(membership.nowMs);
       this.#dropUntrusted(); // nobody may have looked while this process stood still
       this.#renewedAtMs = sentMs;
       this.#trustedUntilMs = sentMs + leases.leaseMs - Math.min(MARGIN_MS, leases.leaseMs / 10);

@@ -15,7 +15,7 @@ import {
 } from "../core/task.js";
 import type { OpenActivity } from "../core/turn.js";
 import { type ActivityInstance, type ActivityRunner, answerOf } from "./activity-runner.js";
-import { persist } from "./persist.js";
+import { type PersistParts, persist } from "./persist.js";
 import { Pulse } from "./pulse.js";
 
 /** What an exchange is made of. */
@@ -34,6 +34,8 @@ export interface TaskExchangeParts {
   readonly host: (task: ClaimedTask) => void;
   /** How many turns of others are being run here. */
   readonly hosted: () => number;
+  /** Whether this worker is about to go, or was told to: then it takes nothing new. */
+  readonly draining: () => boolean;
 }
 
 /** Tasks are looked for this often when nothing says that there are some, */
@@ -58,7 +60,7 @@ const REGISTERED_MS = 1000;
  * cannot do itself.
  */
 export class TaskExchange {
-  readonly #parts: TaskExchangeParts;
+  readonly #parts: TaskExchangeParts & PersistParts;
   readonly #pulse: Pulse;
   readonly #limitedNames: readonly string[];
   readonly #otherNames: readonly string[];
@@ -68,10 +70,11 @@ export class TaskExchange {
   #registered: Promise<ReadonlySet<string>> | undefined;
   #registeredAtMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
+  #closed = false;
 
   constructor(parts: TaskExchangeParts) {
     const { env, executor } = parts;
-    this.#parts = parts;
+    this.#parts = { ...parts, isOver: () => this.#closed };
     this.#pulse = new Pulse(env);
     const hasLimit = (name: string): boolean => executor.maxConcurrent?.has(name) === true;
     this.#limitedNames = executor.activities.filter(hasLimit);
@@ -109,6 +112,7 @@ export class TaskExchange {
   /** Lets others take what this worker holds and has not answered; call after {@link stop}, and once nothing runs. */
   async close(held: readonly HeldTask[]): Promise<void> {
     const { tasks, worker, logger } = this.#parts;
+    this.#closed = true;
     try {
       await this.#answering;
       if (held.length > 0) await tasks.letGo(worker, held);
@@ -218,7 +222,8 @@ export class TaskExchange {
 
   /** @returns whether there may be more. */
   async #take(): Promise<boolean> {
-    const { executor, activities, hosted } = this.#parts;
+    const { executor, activities, hosted, draining } = this.#parts;
+    if (draining()) return false;
     const orchestrations = hosted() < MAX_HOSTED ? executor.orchestrations : [];
     const room = Math.min(activities.room(), CLAIM_LIMIT);
     let more = false;

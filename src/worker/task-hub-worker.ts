@@ -8,9 +8,11 @@ import { Dispatcher } from "./dispatcher.js";
 import { Housekeeping } from "./housekeeping.js";
 import { Mailbox } from "./mailbox.js";
 import { EVERY_SHARD, type OwnedShards } from "./owned-shards.js";
+import { persist } from "./persist.js";
 import { RequestHandler } from "./request-handler.js";
 import { RetentionSweep } from "./retention-sweep.js";
 import { ShardKeeper } from "./shard-keeper.js";
+import { StoreClock } from "./store-clock.js";
 import { TaskExchange } from "./task-exchange.js";
 import { TimerLoop } from "./timer-loop.js";
 
@@ -55,6 +57,7 @@ const CHORES_SHARD = 0;
  */
 export class TaskHubWorker {
   readonly #parts: TaskHubWorkerParts;
+  readonly #clock: StoreClock;
   readonly #dispatcher: Dispatcher;
   readonly #activities: ActivityRunner;
   readonly #exchange: TaskExchange | undefined;
@@ -70,9 +73,10 @@ export class TaskHubWorker {
   #checkingHeads = false;
 
   constructor(parts: TaskHubWorkerParts) {
-    const { store, executor, env, logger, info, maxConcurrentActivities, maxResidentInstances, onRefused } =
-      parts;
-    this.#parts = parts;
+    const { store, executor, logger, info, maxConcurrentActivities, maxResidentInstances, onRefused } = parts;
+    this.#clock = new StoreClock(parts.env);
+    const { env } = this.#clock;
+    this.#parts = { ...parts, env };
     this.#keeper = this.#keeperOf(store);
     const owned: OwnedShards = this.#keeper ?? EVERY_SHARD;
     const doesChores = (): boolean => owned.owns(CHORES_SHARD);
@@ -191,6 +195,7 @@ export class TaskHubWorker {
       logger,
       worker: info.id,
       onTaken: (shards) => this.#takeShards(shards),
+      onTime: (nowMs) => this.#clock.hear(nowMs),
       onLost: (shards, handOver) => this.#loseShards(shards, handOver),
       busyShards: () => this.#dispatcher.busyShards(),
     });
@@ -202,7 +207,7 @@ export class TaskHubWorker {
     if (shards.includes(CHORES_SHARD)) this.#sweep.wake();
     this.#run("adopting unfinished instances", async () => {
       // What blocked its former owner must not block this process, too.
-      this.#dispatcher.rememberStrikes(await this.#parts.store.strikes());
+      this.#dispatcher.rememberStrikes(await this.#persist((store) => store.strikes()));
       await this.#adoptUnfinished(shards);
     });
   }
@@ -225,13 +230,15 @@ export class TaskHubWorker {
       activities: this.#activities,
       host: (task) => this.#dispatcher.host(task),
       hosted: () => this.#dispatcher.hosted,
+      draining: () => this.lease?.draining === true,
       ...(queues === undefined ? {} : { queues }),
     });
   }
 
   async #adoptUnfinished(shards: Shards): Promise<void> {
     for (let afterIid = 0; !this.#stopped; ) {
-      const iids = await this.#parts.store.unfinished({ shards, afterIid, limit: ADOPT_BATCH });
+      const query = { shards, afterIid, limit: ADOPT_BATCH };
+      const iids = await this.#persist((store) => store.unfinished(query));
       for (const iid of iids) this.#dispatcher.adopt(iid);
       const last = iids.at(-1);
       if (last === undefined || iids.length < ADOPT_BATCH) return;
@@ -240,19 +247,21 @@ export class TaskHubWorker {
     }
   }
 
+  #persist<T>(operation: (store: Store) => Promise<T>): Promise<T> {
+    const { store, env, logger } = this.#parts;
+    return persist({ env, logger, isOver: () => this.#stopped }, () => operation(store));
+  }
+
   #onHint(hint: ChangeHint): void {
-    if (hint.from === "elsewhere") {
-      this.#keeper?.wake();
-      this.#mailbox.wake();
-      this.#timers.wake();
-      this.#exchange?.wake();
-      this.#checkHeads();
-      return;
-    }
-    if (hint.messages) this.#mailbox.wake();
-    if (hint.tasks === true) this.#exchange?.wake();
-    if (hint.nextDueMs !== undefined) this.#timers.noticeDue(hint.nextDueMs);
-    this.#checkHeads();
+    const change = hint.from === "here" ? hint : hint.change;
+    for (const iid of change?.began ?? []) this.#dispatcher.adopt(iid);
+    if (change === undefined || (change.messages && change.onlyBegan !== true)) this.#mailbox.wake();
+    if (change === undefined || change.members === true) this.#keeper?.wake();
+    // What a worker that is gone held may be taken.
+    if (change === undefined || change.tasks === true || change.members === true) this.#exchange?.wake();
+    if (change === undefined) this.#timers.wake();
+    else if (change.nextDueMs !== undefined) this.#timers.noticeDue(change.nextDueMs);
+    if (change === undefined || change.instanceIds.length > 0) this.#checkHeads();
   }
 
   /** Somebody may have ended an instance whose activities run here: they must be told. */

@@ -1,11 +1,13 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterEach, describe, expect, inject, test } from "vitest";
+import { silentLogger } from "../../src/core/env.js";
 import type { Store } from "../../src/core/store.js";
 import { activity, orchestration, TaskHub, type TaskHubOptions } from "../../src/index.js";
 import { MemoryDatabase } from "../../src/stores/memory/database.js";
 import { openMemoryStore } from "../../src/stores/memory/store.js";
 import { openPostgresStore } from "../../src/stores/postgres/store.js";
+import { systemEnv } from "../../src/system-env.js";
 
 const server = inject("postgresUrl") ?? "";
 
@@ -16,7 +18,7 @@ interface SharedData {
 
 function onMemory(): SharedData {
   const database = new MemoryDatabase();
-  const leases = { now: () => performance.now(), renewMs: 100 };
+  const leases = { now: () => Date.now(), renewMs: 100 };
   return { open: async () => openMemoryStore({ database, leases }), remove: async () => {} };
 }
 
@@ -214,6 +216,49 @@ describe.each(STORES)("engines that share a hub ($name)", ({ data }) => {
     expect(results).toEqual(ids.map(() => [1, 2]));
     expect(runs.toSorted()).toEqual(ids.flatMap((id) => [`${id} 1`, `${id} 2`]).toSorted());
     expect(aborted).toEqual([]);
+  });
+
+  test("go by the store's clock: one whose own is ahead begins nothing early", async () => {
+    const hour = 3_600_000;
+    const real = systemEnv(silentLogger);
+    const open = hub();
+    const ahead = await open([other], { env: { ...real, now: () => real.now() + hour } });
+    await spread(ahead.store, 1, 256);
+    const right = await open([other]);
+    const starts = await Promise.all(
+      numbered(20, "later").map((instanceId) =>
+        right.hub.client.startNew(other, { instanceId, startAt: new Date(real.now() + hour / 2) }),
+      ),
+    );
+    await spread(ahead.store, 2);
+    for (const instanceId of numbered(10, "soon")) {
+      const startAt = new Date(real.now() + 50);
+      const soon = await right.hub.client.startNew(other, { instanceId, startAt });
+      expect(await soon.result()).toBe(instanceId);
+    }
+    for (const { instanceId } of starts)
+      expect((await right.hub.client.getStatus(instanceId))?.runtimeStatus).toBe("Pending");
+  });
+
+  test("take no tasks once they drain, and finish those that they have", async () => {
+    const gate = new Gate();
+    const open = hub();
+    const one = await open([render], { queues: [] });
+    const slow = activity("render", { queue: "gpu" }, async (_ctx, page: number) => {
+      await gate.pass();
+      return `two ${page}`;
+    });
+    const two = await open([slow]);
+    const begun = await one.hub.client.startNew(render, { instanceId: "begun", input: [1] });
+    await until(() => two.hub.status().activities === 1);
+    const [drained] = (await one.store.workers()).filter(({ activities }) => activities.includes("render"));
+    await one.hub.client.drainWorker(drained?.id ?? "");
+    await until(() => two.hub.status().lease?.draining === true);
+    const later = await one.hub.client.startNew(render, { instanceId: "later", input: [1] });
+    await open([renderAt("three")]);
+    expect(await later.result()).toEqual(["three 1"]);
+    gate.open();
+    expect(await begun.result()).toEqual(["two 1"]);
   });
 
   test("give back what they hold of others when they close", async () => {

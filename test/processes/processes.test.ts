@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { activity, orchestration, TaskHub } from "../../src/index.js";
+import { dropSchema, freshSchema, postgresUrl, storeUrl } from "../postgres-schema.js";
 
 /** Real engines in processes of their own, killed with SIGKILL: what they leave must be gone on with. */
 let folder: string;
@@ -23,7 +24,18 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-describe("an orchestrator that blocks its process", () => {
+describe.each([
+  { name: "SQLite", schema: undefined },
+  ...(postgresUrl === undefined ? [] : [{ name: "PostgreSQL", schema: freshSchema() }]),
+])("an orchestrator that blocks its process ($name)", ({ schema }) => {
+  beforeEach(() => {
+    if (schema !== undefined) store = storeUrl(schema);
+  });
+
+  afterEach(async () => {
+    if (schema !== undefined) await dropSchema(schema);
+  });
+
   test("is named while it blocks, and left alone after three process starts; the others go on", async () => {
     for (let start = 1; start <= 3; start++) {
       const engine = launch("blocking-engine.mjs", [store]);

@@ -8,6 +8,7 @@ import { checkHints } from "./hints.js";
 import { checkHistory } from "./history.js";
 import { checkHubIsolation } from "./hub-isolation.js";
 import { checkInstanceIds } from "./instance-ids.js";
+import { checkLeases } from "./leases.js";
 import { checkList } from "./list.js";
 import { checkMessages } from "./messages.js";
 import { checkParking } from "./parking.js";
@@ -92,6 +93,7 @@ const concerns: readonly ((check: Check) => void)[] = [
   checkRefusals,
   checkSettings,
   checkWorkers,
+  checkLeases,
   checkStrikes,
   checkTasks,
   checkHints,

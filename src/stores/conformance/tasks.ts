@@ -87,6 +87,12 @@ async function claimOne(tasks: Tasks, worker: string): Promise<ClaimedTask> {
   return present((await tasks.claim(queryOf(worker)))[0]);
 }
 
+async function claimOneOnly(tasks: Tasks, worker: string): Promise<ClaimedTask> {
+  const [claimed, ...rest] = await tasks.claim(queryOf(worker, { limit: 1 }));
+  assert.deepEqual(rest, []);
+  return present(claimed);
+}
+
 /** Work that leaves the process of its instance's owner. */
 export function checkTasks(check: Check): void {
   check(
@@ -335,17 +341,14 @@ export function checkTasks(check: Check): void {
   check("tasks of instances that have fewer in progress come first", async (hub) => {
     const tasks = await withTasks(hub);
     const others = await another(hub, "worker-2");
-    await offered(hub, tasks, "busy", [1, 2, 3, 4]);
-    assert.equal((await others.claim(queryOf("worker-2", { limit: 2 }))).length, 2);
+    for (let busy = 1; busy <= 8; busy++) {
+      const instance = await hub.run(`busy-${busy}`);
+      await tasks.offer([offerOf(instance)], "worker-2");
+      await others.offer([offerOf(instance, { task: 2 }), offerOf(instance, { task: 3 })]);
+    }
     await offered(hub, tasks, "idle", [1, 2]);
-    const claimed = await tasks.claim(queryOf("worker-1", { limit: 2 }));
-    assert.deepEqual(
-      claimed.map(({ instanceId, task }) => [instanceId, task]),
-      [
-        ["idle", 1],
-        ["idle", 2],
-      ],
-    );
+    const claimed = await claimOneOnly(tasks, "worker-1");
+    assert.deepEqual([claimed.instanceId, claimed.task], ["idle", 1]);
   });
 
   check("no more tasks are handed out than are asked for, and the oldest first", async (hub) => {
@@ -388,12 +391,18 @@ export function checkTasks(check: Check): void {
       offerOf(instance, { task: 5, name: "Order" }),
       offerOf(instance, { task: 6, name: "Z", queue: "z" }),
     ]);
-    const claimed = await tasks.claim(queryOf("worker-1", { limit: 1 }));
-    assert.deepEqual(
-      claimed.map(({ task }) => task),
-      [4],
-    );
+    const other = await hub.run("order-2");
+    await tasks.offer([
+      offerOf(other, { task: TURN_TASK, name: "Charge" }),
+      offerOf(other, { task: 7, name: "Order", queue: "cpu" }),
+    ]);
+    assert.equal((await claimOneOnly(tasks, "worker-1")).task, 4);
     assert.deepEqual(await tasks.claim(queryOf("worker-1")), []);
+    const both = await tasks.claim(queryOf("worker-1", { activities: ["Charge", "Order"] }));
+    assert.deepEqual(
+      both.map(({ task }) => task),
+      [5],
+    );
   });
 
   check("the tasks of a run that was terminated are neither handed out nor answered", async (hub) => {
@@ -476,15 +485,24 @@ export function checkTasks(check: Check): void {
     assert.equal((await tasks.claim(queryOf("worker-1"))).length, 1);
   });
 
-  check("a worker is not handed what it holds already", async (hub) => {
+  check("a worker is not handed what it holds already, though it was taken for dead", async (hub) => {
     const tasks = await withTasks(hub);
-    const instance = await offered(hub, tasks, "order-1");
-    await claimOne(tasks, "worker-1");
+    const others = await another(hub, "worker-2");
+    const instance = await hub.run("order-1");
+    await tasks.offer([offerOf(instance)], "worker-1");
+    await others.offer([offerOf(instance, { task: 2 })], "worker-2");
     await hub.endLease("worker-1");
+    await hub.endLease("worker-2");
     assert.deepEqual(await tasks.claim(queryOf("worker-1")), []);
     await present(hub.store.leases).renew("worker-1");
-    assert.deepEqual(await tasks.claim(queryOf("worker-1")), []);
-    assert.deepEqual(await holdersOf(tasks, instance), [[1, "worker-1"]]);
+    assert.deepEqual(
+      (await tasks.claim(queryOf("worker-1"))).map(({ task }) => task),
+      [2],
+    );
+    assert.deepEqual(await holdersOf(tasks, instance), [
+      [1, "worker-1"],
+      [2, "worker-1"],
+    ]);
   });
 
   check("what is offered again stays with its holder, who may answer it", async (hub) => {

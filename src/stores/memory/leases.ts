@@ -70,6 +70,7 @@ export class LeaseTable {
   membership(nowMs: number): Membership {
     const alive = [...this.#members.values()].filter(({ info }) => this.isAlive(info.id, nowMs));
     return {
+      nowMs,
       workers: alive.map(({ info, draining }) => ({ id: info.id, draining })),
       owners: new Map([...this.#owners].filter(([, owner]) => this.isAlive(owner, nowMs))),
     };

@@ -1,35 +1,46 @@
+import type { Change } from "../../core/store.js";
+
 /** At most one notification in this time, whatever is written. */
-const MESSAGES_MS = 10;
+const WORK_MS = 10;
 
 /** A client that waits for an outcome elsewhere can wait a little longer than work that lies about. */
 const STATUS_MS = 25;
+
+/** What others are to be told. */
+export interface News extends Omit<Change, "messages" | "began" | "onlyBegan"> {
+  /** Shards that have new messages. */
+  readonly shards: readonly number[];
+}
 
 /**
  * Gathers what others are to be told, and says it in one go: soon where there is work for them, a little later where
  * only somebody's status has changed. Never within a transaction: a notification slows down all that commit with it.
  */
 export class Announcer {
-  readonly #say: (shards: readonly number[], status: boolean) => Promise<void>;
+  readonly #say: (news: News) => Promise<void>;
   #shards = new Set<number>();
-  #status = false;
+  /** Which instances have changed; whether they may have ended. */
+  #ended = new Map<string, boolean>();
+  #nextDueMs: number | undefined;
+  #tasks = false;
+  #members = false;
   #timer: NodeJS.Timeout | undefined;
   #dueMs = 0;
   #busy: Promise<void> | undefined;
 
-  constructor(say: (shards: readonly number[], status: boolean) => Promise<void>) {
+  constructor(say: (news: News) => Promise<void>) {
     this.#say = say;
   }
 
-  messages(shards: Iterable<number>): void {
-    const before = this.#shards.size;
+  tell({ shards, instanceIds, alive = [], nextDueMs, tasks, members }: News): void {
+    const isAlive = new Set(alive);
+    for (const id of instanceIds) this.#ended.set(id, this.#ended.get(id) === true || !isAlive.has(id));
     for (const shard of shards) this.#shards.add(shard);
-    if (this.#shards.size > before) this.#wake(MESSAGES_MS);
-  }
-
-  status(): void {
-    if (this.#status) return;
-    this.#status = true;
-    this.#wake(STATUS_MS);
+    if (nextDueMs !== undefined) this.#nextDueMs = Math.min(nextDueMs, this.#nextDueMs ?? nextDueMs);
+    this.#tasks ||= tasks === true;
+    this.#members ||= members === true;
+    if (shards.length > 0) this.#wake(WORK_MS);
+    else if (this.#hasNews()) this.#wake(STATUS_MS);
   }
 
   /** Says what is left. */
@@ -37,7 +48,17 @@ export class Announcer {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     await this.#busy;
-    if (this.#shards.size > 0 || this.#status) await this.#sayAll();
+    await this.#sayAll();
+  }
+
+  #hasNews(): boolean {
+    return (
+      this.#shards.size > 0 ||
+      this.#ended.size > 0 ||
+      this.#nextDueMs !== undefined ||
+      this.#tasks ||
+      this.#members
+    );
   }
 
   #wake(afterMs: number): void {
@@ -55,12 +76,22 @@ export class Announcer {
 
   async #sayAll(): Promise<void> {
     await this.#busy;
-    const shards = [...this.#shards];
-    const status = this.#status;
+    if (!this.#hasNews()) return;
+    const ended = [...this.#ended];
+    const news: News = {
+      shards: [...this.#shards],
+      instanceIds: ended.map(([id]) => id),
+      alive: ended.flatMap(([id, hasEnded]) => (hasEnded ? [] : [id])),
+      ...(this.#nextDueMs === undefined ? {} : { nextDueMs: this.#nextDueMs }),
+      ...(this.#tasks ? { tasks: true } : {}),
+      ...(this.#members ? { members: true } : {}),
+    };
     this.#shards = new Set();
-    this.#status = false;
-    if (shards.length === 0 && !status) return;
+    this.#ended = new Map();
+    this.#nextDueMs = undefined;
+    this.#tasks = false;
+    this.#members = false;
     // Lost, it is found by those who look for themselves.
-    await this.#say(shards, status).catch(() => {});
+    await this.#say(news).catch(() => {});
   }
 }

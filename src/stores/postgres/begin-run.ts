@@ -2,8 +2,9 @@ import type { RunBegin } from "../../core/command.js";
 import { shardOf } from "../../core/shard.js";
 import { START_TIMER } from "../../core/store.js";
 import { Row, statusBits } from "../rows.js";
+import { answerLeftWaiters } from "./end-run.js";
 import { keyed, unindexed } from "./keyed.js";
-import { noticeDue, type Transaction } from "./transaction.js";
+import { noticeBegan, noticeDue, type Transaction } from "./transaction.js";
 
 /** A run that is to begin. */
 export interface Beginning {
@@ -39,12 +40,20 @@ export async function beginRuns(
   if (beginnings.length === 0) return new Map();
   const begun = await writeInstances(transaction, beginnings);
   if (begun.length > 0) await writeFirstSteps(transaction, begun);
+  // Whoever came while a turn ended the former run whatever came: of that run's outcome they are told, not of this one's.
+  const awaited = begun.filter(({ row }) => row.awaited).map(({ row }) => row.iid);
+  if (awaited.length > 0) await answerLeftWaiters(transaction, awaited);
   return new Map(begun.map(({ beginning, row }) => [beginning.instanceId, row]));
 }
 
 interface Begun {
   readonly beginning: Beginning;
-  readonly row: Began & { readonly token: number; readonly mail: number };
+  readonly row: Began & {
+    readonly token: number;
+    readonly mail: number;
+    /** Somebody still waits for an earlier run. */
+    readonly awaited: boolean;
+  };
 }
 
 async function writeInstances(
@@ -79,6 +88,7 @@ async function writeInstances(
         generation: row.integer(),
         token: row.integer(),
         mail: row.integer(),
+        awaited: row.integer() === 1,
       },
     });
   }
@@ -115,9 +125,11 @@ const WRITE_INSTANCES = `
     where ${keyed("i.iid", "b.iid")} and ${unindexed("i.hub")} = $1 and (1 << i.status) & b.over <> 0
     returning i.id, i.iid, i.run, i.generation, i.token, i.mail
   )
-  select id, iid, run, generation, token, mail from fresh
+  select id, iid, run, generation, token, mail, 0 as awaited from fresh
   union all
-  select id, iid, run, generation, token, mail from anew`;
+  select id, iid, run, generation, token, mail,
+    case when exists (select 1 from @waiter w where ${keyed("w.iid", "anew.iid")}) then 1 else 0 end
+  from anew`;
 
 /** What a new run has beside its row: its execution, and its first mail or the timer of a scheduled start. */
 async function writeFirstSteps({ query, hub, notice }: Transaction, begun: readonly Begun[]): Promise<void> {
@@ -138,10 +150,13 @@ async function writeFirstSteps({ query, hub, notice }: Transaction, begun: reado
     begun.map(({ beginning }) => startAtOf(beginning.begin)),
     begun.map(({ beginning }) => beginning.begin.events),
   ]);
-  for (const { beginning } of begun) {
+  for (const { beginning, row } of begun) {
     const startAtMs = startAtOf(beginning.begin);
-    if (startAtMs === null) notice.shards.add(shardOf(beginning.instanceId));
-    else noticeDue(notice, startAtMs);
+    const shard = shardOf(beginning.instanceId);
+    if (startAtMs !== null) noticeDue(notice, startAtMs);
+    // An earlier run may be in its owner's memory: the mail shows that it is over.
+    else if (row.generation > 1) notice.shards.add(shard);
+    else noticeBegan(notice, row.iid, shard);
   }
 }
 

@@ -45,7 +45,8 @@ export async function answersFromRead(
 ): Promise<ReadBefore> {
   const starts = commands.filter(isAnswerableFromRead);
   if (starts.length === 0) return { answers: commands.map(() => undefined), free: new Set() };
-  const instances = await findInstances(query, hub, new Set(starts.map(({ instanceId }) => instanceId)), "");
+  const asked = starts.filter((start) => start.kind !== "start" || start.hasNewId !== true);
+  const instances = await findInstances(query, hub, new Set(asked.map(({ instanceId }) => instanceId)), "");
   // Read after the instances: whoever is not in here was not the start of what was found there.
   const remembered = await rememberedStarts(query, hub, starts);
   const answers = commands.map((command) => {

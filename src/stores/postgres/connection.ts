@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { ClientBase } from "pg";
 import { columnTypes } from "./driver.js";
 import { DatabaseFault } from "./fault.js";
+import { inTime, LateError } from "./in-time.js";
 import { qualify } from "./qualify.js";
 import type { Columns, Query, SqlValue } from "./query.js";
 
@@ -35,20 +36,33 @@ export class Texts {
 /** What we need of the driver's clients, an application's own among them. */
 type Client = Pick<ClientBase, "query">;
 
+export interface ConnectionOptions {
+  readonly prepares: boolean;
+  /**
+   * How long an answer is waited for; 0: as long as it takes. A host that is gone says nothing, and the connection
+   * of an application's pool may have no limit of its own.
+   */
+  readonly silenceMs: number;
+  /** Called for each round trip. */
+  readonly count?: () => void;
+}
+
 /** A connection that somebody has taken from a pool. Whatever fails is a {@link DatabaseFault}. */
 export class Connection {
   readonly #client: Client;
   readonly #texts: Texts;
   readonly #prepares: boolean;
+  readonly #silenceMs: number;
   readonly #count: () => void;
   #broken = false;
+  #silent = false;
 
-  /** @param count is called for each round trip. */
-  constructor(client: Client, texts: Texts, prepares: boolean, count: () => void) {
+  constructor(client: Client, texts: Texts, { prepares, silenceMs, count }: ConnectionOptions) {
     this.#client = client;
     this.#texts = texts;
     this.#prepares = prepares;
-    this.#count = count;
+    this.#silenceMs = silenceMs;
+    this.#count = count ?? (() => {});
   }
 
   readonly query: Query = async (sql, values = []) => {
@@ -61,6 +75,11 @@ export class Connection {
     return this.#broken;
   }
 
+  /** Whether an answer was waited for in vain: its host may be gone. */
+  get silent(): boolean {
+    return this.#silent;
+  }
+
   /**
    * Several statements in one round trip, sent as they stand, with neither parameters nor rows. Returns what the
    * last one did, e.g. COMMIT.
@@ -68,7 +87,7 @@ export class Connection {
   async command(sql: string): Promise<string> {
     this.#count();
     try {
-      const result: unknown = await this.#client.query(sql);
+      const result: unknown = await this.#answer(this.#client.query(sql));
       const last: unknown = Array.isArray(result) ? result.at(-1) : result;
       return typeof last === "object" && last !== null && "command" in last ? String(last.command) : "";
     } catch (error) {
@@ -86,9 +105,15 @@ export class Connection {
     }
   }
 
+  /** Whoever has not been answered in time may be answered the next one's question: the connection is broken. */
+  #answer<T>(asked: Promise<T>): Promise<T> {
+    return inTime(asked, this.#silenceMs, `no answer for ${this.#silenceMs / 1000} s`);
+  }
+
   #failed(error: unknown): DatabaseFault {
     const fault = new DatabaseFault(error);
     if (fault.kind === "lost") this.#broken = true;
+    if (error instanceof LateError) this.#silent = true;
     return fault;
   }
 
@@ -99,13 +124,15 @@ export class Connection {
   ): Promise<readonly Columns[]> {
     this.#count();
     try {
-      const { rows } = await this.#client.query<unknown[], SqlValue[]>({
-        text,
-        values: [...values],
-        rowMode: "array",
-        types: columnTypes,
-        ...(name === undefined ? {} : { name }),
-      });
+      const { rows } = await this.#answer(
+        this.#client.query<unknown[], SqlValue[]>({
+          text,
+          values: [...values],
+          rowMode: "array",
+          types: columnTypes,
+          ...(name === undefined ? {} : { name }),
+        }),
+      );
       return rows;
     } catch (error) {
       throw this.#failed(error);

@@ -25,9 +25,10 @@ export async function finishRuns(transaction: Transaction, ended: readonly Ended
   await query("delete from @timer where iid = any($1::bigint[])", [iids]);
   const waiters = (
     await query(
-      `delete from @waiter where iid = any($1::bigint[])
-       returning n, iid, waiting_iid, waiting_generation, waiting_task`,
-      [iids],
+      `delete from @waiter w using unnest($1::bigint[], $2::bigint[]) as u (iid, run)
+       where ${keyed("w.iid", "u.iid")} and w.run = u.run
+       returning w.n, w.iid, w.waiting_iid, w.waiting_generation, w.waiting_task`,
+      [iids, ended.map(({ run }) => run)],
     )
   )
     .map(waiterOf)
@@ -133,63 +134,106 @@ async function terminateChildren(
 const SWEEP_STEP = 1_000;
 
 /**
- * Answers waiters whose run has ended without them: they came while a turn ended it whatever came. Of these
- * instances, or of any. Each answer is given once, whoever looks.
+ * Answers waiters of these instances whose run has ended without them: they came while a turn ended it whatever came.
+ * Each answer is given once, whoever looks.
  */
-export async function answerLeftWaiters(transaction: Transaction, iids?: readonly number[]): Promise<void> {
-  const { query, hub, notice } = transaction;
-  const rows = await query(
-    `select ${EXECUTION_COLUMNS}, w.n as w_n
-     from @waiter w
-     join @inst i on ${keyed("i.iid", "w.iid")} and ${unindexed("i.hub")} = $1
-       and i.status >= ${STATUS_CODES.Completed}
-     join @execution e on ${keyed("e.iid", "i.iid")} and e.generation = i.generation
-     ${iids === undefined ? "" : "where w.iid = any($2::bigint[])"}
-     order by w.n limit ${SWEEP_STEP}`,
-    iids === undefined ? [hub] : [hub, iids],
-  );
-  if (rows.length === 0) return;
+export async function answerLeftWaiters(transaction: Transaction, iids: readonly number[]): Promise<void> {
+  const { query, hub } = transaction;
+  for (let after: number | undefined = 0; after !== undefined; ) {
+    // oxlint-disable-next-line eslint/no-await-in-loop -- step by step
+    const rows: readonly Columns[] = await query(LEFT_OF_INSTANCES, [hub, after, iids]);
+    // oxlint-disable-next-line eslint/no-await-in-loop -- step by step
+    const last = await answerLeft(transaction, rows);
+    after = rows.length < SWEEP_STEP ? undefined : last;
+  }
+}
+
+/** The same for all instances of the hub: nobody looked again where a process died right after such a turn. */
+export async function sweepWaiters(transaction: Transaction): Promise<void> {
+  const { query, hub } = transaction;
+  for (let after = 0; ; ) {
+    // oxlint-disable-next-line eslint/no-await-in-loop -- step by step
+    const page = new Row((await query(WAITER_PAGE, [after]))[0]);
+    const last = page.optionalInteger();
+    if (last === undefined) return;
+    // oxlint-disable-next-line eslint/no-await-in-loop -- step by step
+    await answerLeft(transaction, await query(LEFT_OF_PAGE, [hub, after, last]));
+    if (page.integer() < SWEEP_STEP) return;
+    after = last;
+  }
+}
+
+/** Answers those who wait for these; returns the highest number of theirs. */
+async function answerLeft(
+  { query, hub, notice }: Transaction,
+  rows: readonly Columns[],
+): Promise<number | undefined> {
+  let last: number | undefined;
   const waiters: number[] = [];
   const answers: string[] = [];
   for (const columns of rows) {
     const row = new Row(columns);
     const { status, updatedAtMs, output, failure } = executionOf(row);
+    last = row.integer();
     if (!isEnded(status)) continue;
-    waiters.push(row.integer());
+    waiters.push(last);
     answers.push(answerEvents(updatedAtMs, status, output, failure));
   }
-  const sent = await query(
-    `with freed as (
-       delete from @waiter w using unnest($2::bigint[], $3::text[]) as u (n, body) where ${keyed("w.n", "u.n")}
-       returning w.waiting_iid, w.waiting_generation, w.waiting_task, u.body
-     )
-     insert into @message (hub, shard, iid, generation, task, body)
-     select i.hub, i.shard, i.iid, i.generation, f.waiting_task, f.body
-     from freed f join @inst i on ${keyed("i.iid", "f.waiting_iid")}
-     where ${unindexed("i.hub")} = $1 and i.generation = f.waiting_generation
-       and ${unindexed("i.status")} < ${STATUS_CODES.Completed}
-     returning shard`,
-    [hub, waiters, answers],
-  );
-  for (const columns of sent) notice.shards.add(new Row(columns).integer());
+  if (waiters.length === 0) return last;
+  for (const columns of await query(ANSWER_LEFT, [hub, waiters, answers])) {
+    notice.shards.add(new Row(columns).integer());
+  }
+  return last;
+}
+
+const WAITER_PAGE = `
+  select max(n), count(*)::integer from (
+    select n from @waiter where n > $1 order by n limit ${SWEEP_STEP}
+  ) page`;
+
+/** The outcome of a run is that of its last execution, also when another run has begun since. */
+const leftWaiters = (which: string): string => `
+  select ${EXECUTION_COLUMNS}, w.n as w_n
+  from @waiter w
+  join @inst i on ${keyed("i.iid", "w.iid")} and ${unindexed("i.hub")} = $1
+    and (i.run > w.run or ${unindexed("i.status")} >= ${STATUS_CODES.Completed})
+  cross join lateral (
+    select * from @execution where iid = w.iid and run = w.run order by generation desc limit 1
+  ) e
+  where w.n > $2 and ${which}
+  order by w.n limit ${SWEEP_STEP}`;
+
+const LEFT_OF_INSTANCES = leftWaiters("w.iid = any($3::bigint[])");
+const LEFT_OF_PAGE = leftWaiters("w.n <= $3");
+
+const ANSWER_LEFT = `
+  with freed as (
+    delete from @waiter w using unnest($2::bigint[], $3::text[]) as u (n, body) where ${keyed("w.n", "u.n")}
+    returning w.waiting_iid, w.waiting_generation, w.waiting_task, u.body
+  )
+  insert into @message (hub, shard, iid, generation, task, body)
+  select i.hub, i.shard, i.iid, i.generation, f.waiting_task, f.body
+  from freed f join @inst i on ${keyed("i.iid", "f.waiting_iid")}
+  where ${unindexed("i.hub")} = $1 and i.generation = f.waiting_generation
+    and ${unindexed("i.status")} < ${STATUS_CODES.Completed}
+  returning shard`;
+
+/** How far a sweep of orphans came. */
+export interface OrphanSweep {
+  readonly deleted: number;
+  /** The last message that was looked at; undefined where the end was reached. */
+  readonly last: number | undefined;
 }
 
 /**
- * Deletes mail that nobody will read: of instances that are not live, and of runs and generations before the
- * current one. Turns leave such mail where it crosses the end of its addressee. Returns how many were deleted.
+ * Looks at some messages after number `after`, and deletes mail that nobody will read: of instances that are not live,
+ * and of runs and generations before the current one. Turns leave such mail where it crosses the end of its addressee.
  */
-export async function sweepOrphans(query: Query, hub: number): Promise<number> {
-  let deleted = 0;
-  let after: number | undefined = 0;
-  while (after !== undefined) {
-    const [columns] = await query(SWEEP, [hub, after]);
-    const row: Row = new Row(columns);
-    const last = row.optionalInteger();
-    const seen = row.integer();
-    deleted += row.integer();
-    after = seen < SWEEP_STEP ? undefined : last;
-  }
-  return deleted;
+export async function sweepOrphans(query: Query, hub: number, after: number): Promise<OrphanSweep> {
+  const row = new Row((await query(SWEEP, [hub, after]))[0]);
+  const last = row.optionalInteger();
+  const seen = row.integer();
+  return { last: seen < SWEEP_STEP ? undefined : last, deleted: row.integer() };
 }
 
 /** What is an orphan in the snapshot stays one: its instance never goes back to a run or generation. */

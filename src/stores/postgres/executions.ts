@@ -1,6 +1,7 @@
 import type { Execution } from "../../core/instance.js";
 import { Row, STATUS_CODES } from "../rows.js";
 import type { Query } from "./query.js";
+import { historyPiece, MORE_HISTORY, rest } from "./remains.js";
 
 /**
  * `any(array(…))` beside the exact condition: whatever the planner thinks of the limit, it goes by the primary keys
@@ -13,14 +14,14 @@ const PRUNE = `
   ), gone as (
     delete from @execution
     where iid = any(array(select iid from old)) and (iid, generation) in (select iid, generation from old)
-    returning iid, generation
-  ), history as (
-    delete from @hist
-    where iid = any(array(select iid from gone)) and (iid, generation) in (select iid, generation from gone)
-  )
+    returning iid, generation as first, generation as last
+  ), ${historyPiece("gone")}, ${rest("gone", MORE_HISTORY)}
   select count(*) from gone`;
 
-/** Deletes past executions of a status that ended before a time, with their history; returns how many. */
+/**
+ * Deletes past executions of a status that ended before a time, with their history; returns how many. A history that is
+ * too long for one statement is swept: see remains.ts.
+ */
 export async function pruneExecutions(
   query: Query,
   hub: number,

@@ -11,6 +11,14 @@ const STORE = "postgres://db:5432/app/tenure";
 
 const serverError = (code: string, message = "so it is"): Error =>
   Object.assign(new Error(message), { severity: "ERROR", code });
+/** What Node says where the other side hangs up while TLS is being agreed upon. */
+const hungUp = (code: string): Error =>
+  Object.assign(
+    new Error("Client network socket disconnected before secure TLS connection was established"),
+    {
+      code,
+    },
+  );
 const systemError = (code: string): Error => Object.assign(new Error(`connect ${code}`), { code });
 
 describe("a fault of the database", () => {
@@ -23,21 +31,32 @@ describe("a fault of the database", () => {
     ["lost", serverError("53300")],
     ["lost", serverError("25006")],
     ["lost", serverError("25P03")],
+    ["lost", serverError("25P04")],
+    ["lost", serverError("40003")],
     ["lost", serverError("0A000", "cached plan must not change result type")],
     ["lost", systemError("ECONNREFUSED")],
     ["lost", systemError("EPIPE")],
     ["lost", new Error("Connection terminated unexpectedly")],
     ["lost", new Error("Query read timeout")],
     ["lost", new AggregateError([systemError("ECONNREFUSED")])],
+    ["lost", hungUp("ECONNRESET")],
+    ["lost", new AggregateError([hungUp("ETIMEDOUT")])],
+    ["lost", new Error("There was an error establishing an SSL connection")],
     ["conflict", serverError("53100")],
     ["conflict", serverError("57014")],
     ["conflict", serverError("55P03")],
+    ["conflict", serverError("XX000", "server is being replaced")],
     ["unusable", serverError("28P01")],
     ["unusable", serverError("3D000")],
     ["unusable", serverError("42501")],
     ["unusable", serverError("26000")],
     ["unusable", serverError("XX001")],
     ["unusable", new Error("SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string")],
+    [
+      "unusable",
+      Object.assign(new Error("self-signed certificate"), { code: "DEPTH_ZERO_SELF_SIGNED_CERT" }),
+    ],
+    ["unusable", Object.assign(new Error("write EPROTO: SSL routines: wrong version"), { code: "EPROTO" })],
     ["unusable", new Error("The server does not support SSL connections")],
     ["engine", serverError("42601")],
     ["engine", serverError("22021")],

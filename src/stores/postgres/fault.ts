@@ -48,12 +48,21 @@ export function publicErrorOf(thrown: unknown, store: string): TenureError {
   }
 }
 
+/** Whether a public error says that a lock, or a statement, took longer than was allowed. */
+export function isTimeOut(error: unknown): boolean {
+  if (!(error instanceof StoreConflictError)) return false;
+  const sqlState = sqlStateOf(error.cause);
+  return sqlState === LOCK_NOT_AVAILABLE || sqlState === QUERY_CANCELED;
+}
+
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 const SERIALIZATION_FAILURE = "40001";
 const DEADLOCK_DETECTED = "40P01";
 const FEATURE_NOT_SUPPORTED = "0A000";
 const READ_ONLY_TRANSACTION = "25006";
 const IDLE_IN_TRANSACTION_TIMEOUT = "25P03";
+const TRANSACTION_TIMEOUT = "25P04";
+const COMPLETION_UNKNOWN = "40003";
 const UNKNOWN_STATEMENT = "26000";
 const KNOWN_STATEMENT = "42P05";
 const UNKNOWN_TABLE = "42P01";
@@ -66,10 +75,33 @@ const TOO_MANY_CONNECTIONS = "53300";
 const LOCK_NOT_AVAILABLE = "55P03";
 const QUERY_CANCELED = "57014";
 const IO_ERROR = "58030";
+/** Also what poolers answer whose server is being replaced. Damage has codes of its own. */
+const INTERNAL_ERROR = "XX000";
+
+/** What the system says of a connection. Of TLS itself it says nothing: EPROTO and the certificates' are not here. */
+const LOST_CONNECTION = new Set([
+  "ECONNABORTED",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EAI_AGAIN",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "ENETDOWN",
+  "ENETRESET",
+  "ENETUNREACH",
+  "ENOTFOUND",
+  "EPIPE",
+  "ETIMEDOUT",
+]);
+
+/** The driver's words for an answer that is neither yes nor no: of a server that cannot take a connection now. */
+const NO_ANSWER_TO_TLS = "There was an error establishing an SSL connection";
 
 function kindOf(thrown: unknown, sqlState: string | undefined, message: string): FaultKind {
   if (sqlState === undefined) {
     if (thrown instanceof TypeError || thrown instanceof RangeError) return "engine";
+    // Also one that speaks of TLS: a server that restarts, or its load balancer, hangs up in the middle of it.
+    if (LOST_CONNECTION.has(systemCodeOf(thrown) ?? "") || message === NO_ANSWER_TO_TLS) return "lost";
     // What comes before or instead of a session: no password where one is asked for, no TLS, a bad certificate.
     return /\bSASL\b|\bSSL\b|\bTLS\b|certificate|password/i.test(message) ? "unusable" : "lost";
   }
@@ -78,6 +110,8 @@ function kindOf(thrown: unknown, sqlState: string | undefined, message: string):
     case DEADLOCK_DETECTED:
       return "contention";
     case IDLE_IN_TRANSACTION_TIMEOUT:
+    case TRANSACTION_TIMEOUT:
+    case COMPLETION_UNKNOWN:
     case TOO_MANY_CONNECTIONS:
       return "lost";
     case READ_ONLY_TRANSACTION:
@@ -90,6 +124,7 @@ function kindOf(thrown: unknown, sqlState: string | undefined, message: string):
     case LOCK_NOT_AVAILABLE:
     case QUERY_CANCELED:
     case IO_ERROR:
+    case INTERNAL_ERROR:
       return "conflict";
     case UNKNOWN_STATEMENT:
     case KNOWN_STATEMENT:
@@ -156,8 +191,16 @@ function unusableAdvice(sqlState: string | undefined, why: string): string {
 
 /** A server's error has a severity; `code` alone may also be a system call's, EPIPE for one. */
 function sqlStateOf(thrown: unknown): string | undefined {
-  if (typeof thrown !== "object" || thrown === null) return undefined;
-  if (!("severity" in thrown) || !("code" in thrown)) return undefined;
+  return typeof thrown === "object" && thrown !== null && "severity" in thrown ? codeOf(thrown) : undefined;
+}
+
+/** Of an AggregateError (all addresses of a host failed) the first one's, as for its message. */
+function systemCodeOf(thrown: unknown): string | undefined {
+  return codeOf(thrown) ?? (thrown instanceof AggregateError ? codeOf(thrown.errors[0]) : undefined);
+}
+
+function codeOf(thrown: unknown): string | undefined {
+  if (typeof thrown !== "object" || thrown === null || !("code" in thrown)) return undefined;
   return typeof thrown.code === "string" ? thrown.code : undefined;
 }
 

@@ -1,5 +1,7 @@
-import type { ChangeHint } from "../../core/store.js";
-import { Announcer } from "./announcer.js";
+import { shardOf } from "../../core/shard.js";
+import type { Change, ChangeHint } from "../../core/store.js";
+import { Announcer, type News } from "./announcer.js";
+import type { Changed } from "./changed.js";
 import type { Database } from "./database.js";
 import { Listener } from "./listener.js";
 import { LookAround } from "./look-around.js";
@@ -18,6 +20,12 @@ export interface HintParts {
 /** How long it is believed that nobody listens. Whoever begins to listen says so. */
 const ALONE_MS = 1_000;
 
+/** How long it is believed that somebody listens after he has said something. */
+const COMPANY_MS = 1_000;
+
+/** Where others are heard, every so many looks around are carried out: for what somebody died before he could say. */
+const LOOKS_IF_HEARD = 4;
+
 /**
  * Tells this process what it wrote itself, and that others wrote; and others that this one did. Nothing depends on
  * it: without NOTIFY, everybody looks for themselves at intervals that grow while nothing happens.
@@ -27,9 +35,12 @@ export class Hints {
   readonly #channel: string;
   readonly #listeners = new Set<(hint: ChangeHint) => void>();
   readonly #announcer: Announcer | undefined;
-  readonly #lookAround = new LookAround(() => this.#tell({ from: "elsewhere" }));
+  readonly #lookAround = new LookAround(() => this.#look());
   #listener: Listener | undefined;
   #aloneUntilMs = 0;
+  #inCompanyUntilMs = 0;
+  #hears = false;
+  #looks = 0;
   #wroteMessages = false;
   #closed = false;
 
@@ -37,7 +48,7 @@ export class Hints {
     this.#parts = parts;
     this.#channel = channelOf(parts.database.schema, parts.taskHub);
     if (parts.database.capabilities.notify) {
-      this.#announcer = new Announcer((shards, status) => this.#announce(shards, status));
+      this.#announcer = new Announcer((news) => this.#announce(news));
     }
   }
 
@@ -53,41 +64,54 @@ export class Hints {
   }
 
   /** This process has written: what users see of these instances may have changed. */
-  wrote(instanceIds: ReadonlySet<string>, { shards, nextDueMs, tasks }: Notice): void {
-    const others = [...shards].filter((shard) => !this.#parts.owns(shard));
+  wrote(changed: Changed, { shards, nextDueMs, tasks, began = new Map() }: Notice): void {
+    const { owns } = this.#parts;
     if (shards.size > 0) this.#wroteMessages = true;
-    if (instanceIds.size > 0) this.#announcer?.status();
-    if (others.length > 0) {
-      this.#announcer?.messages(others);
-      // Whoever gives others something to do may soon be answered.
-      this.#lookAround.sawSomething();
-    }
-    if (tasks === true) {
-      this.#announcer?.status();
-      this.#lookAround.sawSomething();
-    }
-    if (this.#listeners.size === 0) return;
-    if (instanceIds.size === 0 && shards.size === 0 && nextDueMs === undefined && tasks === undefined) return;
-    const hint: ChangeHint = {
-      from: "here",
-      instanceIds: [...instanceIds],
-      messages: shards.size > 0,
+    const ours = [...began].flatMap(([iid, shard]) => (owns(shard) ? [iid] : []));
+    const change: Change = {
+      instanceIds: changed.instanceIds,
+      alive: changed.alive,
+      messages: shards.size > 0 || began.size > 0,
+      ...(ours.length === 0 ? {} : { began: ours }),
+      ...(shards.size === 0 && began.size > 0 ? { onlyBegan: true } : {}),
       ...(nextDueMs === undefined ? {} : { nextDueMs }),
       ...(tasks === undefined ? {} : { tasks }),
     };
+    this.#tellOthers(change, new Set([...shards, ...began.values()]));
+    if (this.#listeners.size === 0) return;
+    const { instanceIds, messages } = change;
+    if (instanceIds.length === 0 && !messages && nextDueMs === undefined && tasks === undefined) return;
     // Later, so that a listener never runs inside somebody's write.
-    queueMicrotask(() => this.#tell(hint));
+    queueMicrotask(() => this.#tell({ from: "here", ...change }));
+  }
+
+  #tellOthers({ instanceIds, alive, nextDueMs, tasks }: Change, shards: ReadonlySet<number>): void {
+    const { owns } = this.#parts;
+    const others = [...shards].filter((shard) => !owns(shard));
+    // Who sets timers for an instance shows in its status with them, unless he owns it.
+    const isDueElsewhere =
+      nextDueMs !== undefined && instanceIds.some((instanceId) => !owns(shardOf(instanceId)));
+    this.#announcer?.tell({
+      shards: others,
+      instanceIds,
+      ...(alive === undefined ? {} : { alive }),
+      ...(isDueElsewhere ? { nextDueMs } : {}),
+      ...(tasks === undefined ? {} : { tasks }),
+    });
+    // Whoever gives others something to do may soon be answered.
+    if (others.length > 0 || tasks === true) this.#lookAround.sawSomething();
   }
 
   /** Something was written that nobody sees by himself: leases. */
   stirred(): void {
-    this.#announcer?.status();
-    queueMicrotask(() => this.#tell({ from: "elsewhere" }));
+    const change = { instanceIds: [], members: true } as const;
+    this.#announcer?.tell({ ...change, shards: [] });
+    queueMicrotask(() => this.#tell({ from: "elsewhere", change: { ...change, messages: false } }));
   }
 
-  /** Messages were read. If this process has written none, others did, and will again. */
-  polled(found: boolean): void {
-    if (found && !this.#wroteMessages) this.#lookAround.sawSomething();
+  /** Messages were read, up to this number. If this process has written none, others did, and will again. */
+  polled(highest: number | undefined): void {
+    this.#lookAround.sawMessages(highest, this.#wroteMessages);
     this.#wroteMessages = false;
   }
 
@@ -104,6 +128,12 @@ export class Hints {
     for (const listener of this.#listeners) listener(hint);
   }
 
+  /** Looks for what nobody has told of. Workers also look by themselves every second. */
+  #look(): void {
+    this.#looks += 1;
+    if (!this.#hears || this.#looks % LOOKS_IF_HEARD === 0) this.#tell({ from: "elsewhere" });
+  }
+
   #listen(): Listener {
     const { database } = this.#parts;
     return new Listener({
@@ -117,37 +147,44 @@ export class Hints {
 
   #connected(isConnected: boolean): void {
     if (this.#closed) return;
+    this.#hears = isConnected;
     this.#lookAround.hears(isConnected);
     if (!isConnected) return;
     // What was said before went unheard; and others, who believed that they were alone, must know.
     this.#tell({ from: "elsewhere" });
-    this.#announce([], false).catch(() => {});
+    this.#announce({ shards: [], instanceIds: [] }).catch(() => {});
   }
 
   #heard(payload: string): void {
     const word = decodeWord(payload);
-    if (this.#closed || word?.sender === this.#parts.sender) return;
+    if (this.#closed || word.sender === this.#parts.sender) return;
     this.#aloneUntilMs = 0;
-    if (word !== undefined && !word.status && !word.shards.some((shard) => this.#parts.owns(shard))) return;
-    this.#tell({ from: "elsewhere" });
+    this.#inCompanyUntilMs = performance.now() + COMPANY_MS;
+    if (!("shards" in word)) return this.#tell({ from: "elsewhere" });
+    const { sender: _, shards, ...change } = word;
+    const messages = shards.some((shard) => this.#parts.owns(shard));
+    this.#tell({ from: "elsewhere", change: { ...change, messages } });
   }
 
   /** Listeners hold a shared lock, so that whoever is alone need not say anything. */
-  async #announce(shards: readonly number[], status: boolean): Promise<void> {
+  async #announce(news: News): Promise<void> {
     const { database, sender } = this.#parts;
-    if (performance.now() < this.#aloneUntilMs) return;
-    const word = encodeWord({ sender, shards, status });
-    if (!database.capabilities.advisoryLocks) {
-      await database.read("select pg_notify($1, $2)::text", [this.#channel, word]);
+    const nowMs = performance.now();
+    if (nowMs < this.#aloneUntilMs) return;
+    const words = encodeWord({ ...news, sender });
+    if (!database.capabilities.advisoryLocks || nowMs < this.#inCompanyUntilMs) {
+      await database.read(NOTIFY, [this.#channel, words]);
       return;
     }
     const heard = await database.read(
-      `select pg_notify($1, $2)::text where exists (
+      `${NOTIFY} where exists (
          select 1 from pg_catalog.pg_locks l
          where l.locktype = 'advisory' and l.objsubid = 1 and l.mode = 'ShareLock' and l.pid <> $3
            and (l.classid::bigint << 32) | l.objid::bigint = hashtextextended($1::text, 0))`,
-      [this.#channel, word, this.#listener?.pid ?? 0],
+      [this.#channel, words, this.#listener?.pid ?? 0],
     );
     if (heard.length === 0) this.#aloneUntilMs = performance.now() + ALONE_MS;
   }
 }
+
+const NOTIFY = "select pg_notify($1, word)::text from unnest($2::text[]) as word";

@@ -18,6 +18,18 @@ const LEASE_MS = 10_000;
 /** Of a lease of at least ten times as long. */
 const RENEW_MS = 1_000;
 
+/**
+ * How long the answer to a statement about leases is waited for, before it is sent anew on another connection: so
+ * short that there is time for a few within the default lease.
+ */
+export const LEASE_SILENCE_MS = 3_000;
+
+/**
+ * How much later than we another process may be back at a database that was away for everybody: it may just have
+ * begun to wait for an answer that never comes, and then pauses.
+ */
+export const COMING_BACK_MS = LEASE_SILENCE_MS + 1_000;
+
 const SHORTEST_RENEWAL_MS = 50;
 const LONGEST_LEASE_MS = 10 * 60 * 1000;
 

@@ -4,8 +4,9 @@ import { connect, postgresUrl } from "../../../test/postgres-schema.js";
 import { newTables, type Tables } from "../../../test/postgres-tables.js";
 import { SHARD_COUNT } from "../../core/shard.js";
 import { Row } from "../rows.js";
+import { COMING_BACK_MS } from "./lease-times.js";
 import { type LeaseParts, PostgresLeases } from "./leases.js";
-import { type LockSession, PostgresLockSession } from "./lock-session.js";
+import { type LockSession, PostgresLockSession, type Standing } from "./lock-session.js";
 import { shownWorkers } from "./workers.js";
 
 const HUB = 1;
@@ -147,7 +148,7 @@ describe.skipIf(postgresUrl === undefined)("leases of PostgreSQL", () => {
     const a = await joined("a", { locks: undefined });
     const b = await joined("b", { locks: undefined });
     await a.claim("a", [1, 2]);
-    await setBack("a", "renewed_at = renewed_at - interval '5 seconds'");
+    await setBack("a", LATE);
     expect(await seenBy(b, "b")).toMatchObject({ workers: ["a", "b"] });
     expect(await b.claim("b", [1, 2])).toEqual([]);
     await endLease("a");
@@ -169,7 +170,7 @@ describe.skipIf(postgresUrl === undefined)("leases of PostgreSQL", () => {
   test("a late worker whose session lives is late, and no more", async () => {
     const [a, b] = [await joined("a"), await joined("b")];
     await a.claim("a", [1]);
-    await setBack("a", "renewed_at = renewed_at - interval '5 seconds'");
+    await setBack("a", LATE);
     expect(await seenBy(b, "b")).toEqual({ workers: ["a", "b"], owners: [[1, "a"]] });
     const lateOnes = (await b.renew("b")).workers.filter(({ late }) => late === true);
     expect(lateOnes.map(({ id }) => id)).toEqual(["a"]); // it is given nothing new
@@ -177,16 +178,117 @@ describe.skipIf(postgresUrl === undefined)("leases of PostgreSQL", () => {
 
   test("a late worker whose session is gone is dead before its lease has ended", async () => {
     const changes: string[] = [];
-    const [a, b] = [await joined("a"), await joined("b", { changed: () => changes.push("b") })];
+    const [a, b] = [await joined("a"), await joined("b", { ...SOON, changed: () => changes.push("b") })];
     await a.claim("a", [1]);
     await killSessionOf("a");
-    expect(await seenBy(b, "b")).toMatchObject({ workers: ["a", "b"] }); // it has renewed in time
     changes.length = 0;
-    await setBack("a", "renewed_at = renewed_at - interval '5 seconds'");
-    expect(await seenBy(b, "b")).toEqual({ workers: ["b"], owners: [] });
+    await setBack("a", LATE);
+    await expect.poll(() => seenBy(b, "b")).toEqual({ workers: ["b"], owners: [] });
     expect(changes).toEqual(["b"]);
     expect(await b.claim("b", [1])).toEqual([1]);
     expect(await seenBy(a, "a")).toEqual({ workers: ["a", "b"], owners: [[1, "b"]] });
+  });
+
+  test("a worker whose session is gone is alive as long as it renews in time", async () => {
+    const a = await joined("a");
+    const b = await joined("b", { ...SOON, locks: standing(newSession(), LONG) });
+    await killSessionOf("a");
+    await setBack("a", "renewed_at = clock_timestamp() + interval '1 second'");
+    expect(await seenBy(b, "b")).toMatchObject({ workers: ["a", "b"] });
+    expect(a.leaseMs).toBe(10_000);
+  });
+
+  test("a worker that has not renewed since the server started is dead when its lease has ended", async () => {
+    const a = await joined("a");
+    const b = await joined("b", { ...SOON, locks: standing(newSession(), LONG) });
+    await a.claim("a", [1]);
+    await killSessionOf("a");
+    await setBack("a", "renewed_at = pg_postmaster_start_time() - interval '1 millisecond'");
+    expect(await seenBy(b, "b")).toEqual({ workers: ["a", "b"], owners: [[1, "a"]] });
+    await setBack("a", "renewed_at = pg_postmaster_start_time() + interval '1 millisecond'");
+    expect(await seenBy(b, "b")).toEqual({ workers: ["b"], owners: [] });
+  });
+
+  test("whoever lost his own session takes nobody for dead until the others have had time to come back", async () => {
+    const a = await joined("a");
+    const session = newSession("b");
+    const soon = { forMs: 0, anew: false };
+    const b = await joined("b", { ...SOON, locks: standing(session, soon) });
+    await a.claim("a", [1]);
+    const alive = { workers: ["a", "b"], owners: [[1, "a"]] };
+    await killSessionOf("a");
+    await setBack("a", LATE);
+    expect(await seenBy(b, "b")).toEqual(alive);
+    Object.assign(soon, { forMs: 74 });
+    expect(await seenBy(b, "b")).toEqual(alive);
+    Object.assign(soon, { forMs: 75, anew: true });
+    expect(await seenBy(b, "b")).toEqual(alive);
+    Object.assign(soon, { forMs: 75 + COMING_BACK_MS });
+    expect(await seenBy(b, "b")).toEqual({ workers: ["b"], owners: [] });
+  });
+
+  test("a lock session tells for how long it stands, and that one before it was lost", async () => {
+    const session = newSession("a");
+    expect(session.standing).toEqual({ forMs: 0, anew: false });
+    await session.hold("key");
+    expect(session.standing.forMs).toBeGreaterThan(0);
+    expect(session.standing.anew).toBe(false);
+    await killSessionOf("a");
+    await expect.poll(() => session.standing).toEqual({ forMs: 0, anew: true });
+    await session.hold("key");
+    expect(session.standing.forMs).toBeGreaterThan(0);
+    expect(session.standing.anew).toBe(true);
+  });
+
+  test("a renewal does not wait for a session that has become silent", async () => {
+    const changes: string[] = [];
+    const a = await joined("a");
+    const silence = new Gate();
+    const b = await joined("b", {
+      ...SOON,
+      locks: standing(newSession(), LONG, () => silence.pass()),
+      changed: () => changes.push("b"),
+    });
+    await killSessionOf("a");
+    await setBack("a", LATE);
+    expect(await seenBy(b, "b")).toMatchObject({ workers: ["a", "b"] });
+    expect(await seenBy(b, "b")).toMatchObject({ workers: ["a", "b"] });
+    changes.length = 0;
+    silence.open();
+    await expect.poll(() => changes).toEqual(["b"]); // somebody is to look again
+    expect(await seenBy(b, "b")).toMatchObject({ workers: ["b"] });
+    expect(a.leaseMs).toBe(10_000);
+  });
+
+  test("a lock that its own session holds is not free, whoever's session that is", async () => {
+    // As through a proxy that lends one session of the server to two processes.
+    await using shared = await connect();
+    const lent = Object.assign(new Client(), {
+      connect: () => Promise.resolve(),
+      query: shared.query.bind(shared),
+      end: () => Promise.resolve(),
+    });
+    const one = new PostgresLockSession(() => lent, "store");
+    const other = new PostgresLockSession(() => lent, "store");
+    await one.hold("key");
+    expect(await other.isFree("key")).toBe(false);
+    await one.release("key");
+    expect(await other.isFree("key")).toBe(true);
+  });
+
+  test("a session that is none all of a sudden is refused, with what to do", async () => {
+    await using first = await connect();
+    await using second = await connect();
+    let now = first;
+    const lent = Object.assign(new Client(), {
+      connect: () => Promise.resolve(),
+      query: (...args: Parameters<typeof first.query>) => now.query(...args),
+      end: () => Promise.resolve(),
+    });
+    const session = new PostgresLockSession(() => lent, "postgres://host/db/tenure");
+    await session.hold("key");
+    now = second;
+    await expect(session.hold("other")).rejects.toThrow("?pooled=true");
   });
 
   test("a worker that has lost its session holds its lock in a new one after its next renewal", async () => {
@@ -205,18 +307,19 @@ describe.skipIf(postgresUrl === undefined)("leases of PostgreSQL", () => {
   test("two workers of one session do not take each other for dead", async () => {
     const session = newSession();
     const [a] = [await joined("a", { locks: session }), await joined("b", { locks: session })];
-    await setBack("b", "renewed_at = renewed_at - interval '5 seconds'");
+    await setBack("b", LATE);
     expect(await seenBy(a, "a")).toMatchObject({ workers: ["a", "b"] });
   });
 
   test("who cannot ask for a lock takes nobody for dead before the lease ends", async () => {
     const nowhere = new PostgresLockSession(
       () => new Client({ connectionString: "postgres://127.0.0.1:1/none", connectionTimeoutMillis: 500 }),
+      "store",
     );
     sessions.push(nowhere);
     const a = await joined("a", { locks: undefined });
-    const b = await joined("b", { locks: failingAfterJoin(nowhere) });
-    await setBack("a", "renewed_at = renewed_at - interval '5 seconds'");
+    const b = await joined("b", { locks: { ...standing(nowhere, LONG), hold: () => Promise.resolve() } });
+    await setBack("a", LATE);
     expect(await seenBy(b, "b")).toMatchObject({ workers: ["a", "b"] });
     expect(a.leaseMs).toBe(10_000);
   });
@@ -258,6 +361,7 @@ describe.skipIf(postgresUrl === undefined)("leases of PostgreSQL", () => {
   function newSession(id = "observer"): PostgresLockSession {
     const session = new PostgresLockSession(
       () => new Client({ connectionString: postgresUrl, application_name: nameOf(id), query_timeout: 5_000 }),
+      "store",
     );
     sessions.push(session);
     return session;
@@ -311,11 +415,44 @@ function byId<T extends { readonly id: string }>(workers: readonly T[]): T[] {
   return workers.toSorted((one, other) => (one.id < other.id ? -1 : 1));
 }
 
-/** Joining needs no answer from it. */
-function failingAfterJoin(session: LockSession): LockSession {
+/** Since the server started, which may be only seconds ago. */
+const LATE =
+  "renewed_at = greatest(renewed_at - interval '5 seconds', pg_postmaster_start_time() + interval '1 millisecond')";
+
+/** With little patience. */
+const SOON: JoinParts = { times: { renewMs: 50, lateMs: 75 } };
+
+const LONG: Standing = { forMs: Infinity, anew: false };
+
+/** The session, as if it had stood for so long; it answers once `silence` is over. */
+function standing(
+  session: LockSession,
+  standing: Standing,
+  silence: () => Promise<void> = () => Promise.resolve(),
+): LockSession {
   return {
-    hold: () => Promise.resolve(),
-    isFree: (key) => session.isFree(key),
-    release: () => Promise.resolve(),
+    standing,
+    hold: (key) => session.hold(key),
+    isFree: async (key) => {
+      await silence();
+      return session.isFree(key);
+    },
+    release: (key) => session.release(key),
   };
+}
+
+/** A door that somebody waits at. */
+class Gate {
+  readonly #opened: Promise<void>;
+  open: () => void = () => {};
+
+  constructor() {
+    this.#opened = new Promise((resolve) => {
+      this.open = resolve;
+    });
+  }
+
+  pass(): Promise<void> {
+    return this.#opened;
+  }
 }

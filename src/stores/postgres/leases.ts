@@ -2,7 +2,8 @@ import { EngineFaultError } from "../../core/errors.js";
 import type { Leases, Member, Membership } from "../../core/leases.js";
 import type { WorkerInfo } from "../../core/store.js";
 import { Row } from "../rows.js";
-import { type LeaseTimes, parseLeaseTimes } from "./lease-times.js";
+import { inTime } from "./in-time.js";
+import { COMING_BACK_MS, type LeaseTimes, parseLeaseTimes } from "./lease-times.js";
 import type { LockSession } from "./lock-session.js";
 import type { Query } from "./query.js";
 import { hideWorker, leaseUntil, showWorker } from "./workers.js";
@@ -17,6 +18,11 @@ export interface LeaseParts {
   /** Shards are free, or someone came or went: others may look before their next renewal. */
   readonly changed?: () => void;
 }
+
+/** How long a renewal waits to hear which of the late workers are gone: in vain where the session is lost silently. */
+const LOOK_MS = 500;
+
+const NOBODY: ReadonlySet<string> = new Set();
 
 /**
  * The tables @worker and @shard. A shard has one owner, because that is one column of one row; the statement that
@@ -37,6 +43,8 @@ export class PostgresLeases implements Leases {
   readonly #changed: () => void;
   /** The workers of this process, to join again with. */
   readonly #joined = new Map<string, Joined>();
+  /** For workers that are gone; one at a time. */
+  #look: Promise<ReadonlySet<string>> | undefined;
 
   constructor({ query, hub, locks, times, changed }: LeaseParts) {
     const { leaseMs, renewMs, lateMs } = parseLeaseTimes(times ?? {});
@@ -83,7 +91,8 @@ export class PostgresLeases implements Leases {
     const gone = await this.#findGone(seen.late);
     const workers = seen.workers.filter(({ id }) => !gone.has(id));
     const alive = new Set(workers.map(({ id }) => id));
-    return { workers, owners: new Map([...seen.owners].filter(([, owner]) => alive.has(owner))) };
+    const owners = new Map([...seen.owners].filter(([, owner]) => alive.has(owner)));
+    return { nowMs: seen.nowMs, workers, owners };
   }
 
   async claim(worker: string, shards: readonly number[]): Promise<readonly number[]> {
@@ -124,8 +133,14 @@ export class PostgresLeases implements Leases {
     const late: string[] = [];
     const owners = new Map<number, string>();
     const me = { renewed: false, draining: false };
+    let nowMs = 0;
     for (const columns of rows) {
       const row = new Row(columns);
+      const now = row.optionalInteger();
+      if (now !== undefined) {
+        nowMs = now;
+        continue;
+      }
       const id = row.text();
       const shard = row.optionalInteger();
       if (shard !== undefined) {
@@ -139,24 +154,45 @@ export class PostgresLeases implements Leases {
       else if (isLate) late.push(id);
       workers.push({ id, draining, ...(isLate && id !== worker ? { late: true } : {}) });
     }
-    return { ...me, workers, late, owners };
+    return { ...me, nowMs, workers, late, owners };
   }
 
-  /** Those of the late workers whose lock is free. Their rows are deleted, unless they have been renewed since. */
-  async #findGone(late: readonly string[]): Promise<ReadonlySet<string>> {
+  /** Those of the late workers that are known to be gone, as far as that can be known soon. */
+  #findGone(late: readonly string[]): Promise<ReadonlySet<string>> {
     const locks = this.#locks;
+    if (locks === undefined || late.length === 0 || !this.#means(locks)) return Promise.resolve(NOBODY);
+    this.#look ??= this.#bury(locks, late)
+      .catch(() => NOBODY) // nothing is proved
+      .finally(() => {
+        this.#look = undefined;
+      });
+    // Who is found later is no longer there at the next renewal.
+    return inTime(this.#look, LOOK_MS, "late").catch(() => NOBODY);
+  }
+
+  /**
+   * Whether it means anything that a worker is late and its lock free. When everybody lost their sessions (the
+   * server restarted, another took its place, somebody ended them all), those who live are late until they are back.
+   */
+  #means({ standing }: LockSession): boolean {
+    return standing.forMs >= this.#lateMs + (standing.anew ? COMING_BACK_MS : 0);
+  }
+
+  /** Deletes the rows of those whose lock is free, unless they have been renewed since. */
+  async #bury(locks: LockSession, late: readonly string[]): Promise<ReadonlySet<string>> {
     const gone = new Set<string>();
-    if (locks === undefined) return gone;
-    for (const id of late) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- one session, and seldom more than one
-      const isFree = await locks.isFree(id).catch(() => false); // nothing is proved
-      if (!isFree) continue;
-      // oxlint-disable-next-line eslint/no-await-in-loop
-      const rows = await this.#query(BURY, [this.#hub, id, this.#lateMs]);
-      if (rows.length > 0) gone.add(id);
+    try {
+      for (const id of late) {
+        // oxlint-disable-next-line eslint/no-await-in-loop -- one session, and seldom more than one
+        if (!(await locks.isFree(id))) continue;
+        // oxlint-disable-next-line eslint/no-await-in-loop
+        const rows = await this.#query(BURY, [this.#hub, id, this.#lateMs]);
+        if (rows.length > 0) gone.add(id);
+      }
+      return gone;
+    } finally {
+      if (gone.size > 0) this.#changed();
     }
-    if (gone.size > 0) this.#changed();
-    return gone;
   }
 }
 
@@ -169,6 +205,7 @@ interface Joined {
 }
 
 interface Seen {
+  readonly nowMs: number;
   readonly draining: boolean;
   /** Whether the worker's lease was alive, and is renewed. */
   readonly renewed: boolean;
@@ -185,13 +222,15 @@ const RENEW = `
     where hub = $1 and id = $2 and lease_until > clock_timestamp()
     returning id
   )
-  select w.id, null as shard,
+  select null::bigint as now, w.id, null as shard,
     case when w.draining then 1 else 0 end as draining,
     case when w.renewed_at < clock_timestamp() - $4::integer * interval '1 millisecond' then 1 else 0 end as late,
     (select count(*) from renewed r where r.id = w.id) as renewed
   from @worker w where w.hub = $1 and w.lease_until > clock_timestamp()
   union all
-  select s.owner, s.shard, null, null, null from @shard s where s.hub = $1 and s.owner is not null`;
+  select null, s.owner, s.shard, null, null, null from @shard s where s.hub = $1 and s.owner is not null
+  union all
+  select (extract(epoch from clock_timestamp()) * 1000)::bigint, null, null, null, null, null`;
 
 /** In the order of the shards, so that two who claim wait for each other in one direction only. */
 const CLAIM = `
@@ -207,7 +246,12 @@ const CLAIM = `
   )
   returning s.shard`;
 
+/**
+ * Who has not renewed since the server started may only not have reached it yet, and has lost its lock in any case:
+ * its lease decides.
+ */
 const BURY = `
   delete from @worker
   where hub = $1 and id = $2 and renewed_at < clock_timestamp() - $3::integer * interval '1 millisecond'
+    and renewed_at > pg_postmaster_start_time()
   returning id`;

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Client } from "pg";
+import { noSessions } from "./pooler-probe.js";
 
 /**
  * A session of the database in which this process holds locks for as long as it lives. The database frees them when
@@ -11,6 +12,14 @@ export interface LockSession {
   /** Whether no session holds the lock now, this one included. */
   isFree(key: string): Promise<boolean>;
   release(key: string): Promise<void>;
+  /** Since when there is this session, and whether one before it was lost: others may have lost theirs with it. */
+  readonly standing: Standing;
+}
+
+export interface Standing {
+  /** 0 while there is none. */
+  readonly forMs: number;
+  readonly anew: boolean;
 }
 
 /**
@@ -19,13 +28,25 @@ export interface LockSession {
  */
 export class PostgresLockSession implements LockSession {
   readonly #newClient: () => Client;
+  readonly #store: string;
   readonly #wanted = new Set<string>();
   #session: Promise<Session> | undefined;
+  #standsSinceMs: number | undefined;
+  #lostOne = false;
   #closed = false;
 
-  /** @param newClient gives a client that is not connected yet, with a time limit for connecting and for queries. */
-  constructor(newClient: () => Client) {
+  /**
+   * @param newClient gives a client that is not connected yet, with a time limit for connecting and for queries.
+   * @param store for messages.
+   */
+  constructor(newClient: () => Client, store: string) {
     this.#newClient = newClient;
+    this.#store = store;
+  }
+
+  get standing(): Standing {
+    const forMs = this.#standsSinceMs === undefined ? 0 : performance.now() - this.#standsSinceMs;
+    return { forMs, anew: this.#lostOne };
   }
 
   async hold(key: string): Promise<void> {
@@ -34,12 +55,15 @@ export class PostgresLockSession implements LockSession {
   }
 
   async isFree(key: string): Promise<boolean> {
-    // In the session that holds a lock it can be had again.
     if (this.#wanted.has(key)) return false;
-    const session = await this.#open();
+    // Only looks: one who tried to take it would be given it where he has it already, and be in its owner's way.
     return this.#ask(
-      session,
-      "case when pg_try_advisory_lock($1) then pg_advisory_unlock($1) else false end",
+      await this.#open(),
+      `not exists (
+         select 1 from pg_catalog.pg_locks l
+         where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
+           and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+           and ((l.classid::bigint << 32) | l.objid::bigint) = $1::bigint)`,
       key,
     );
   }
@@ -61,8 +85,8 @@ export class PostgresLockSession implements LockSession {
   }
 
   /**
-   * Never waits for the lock: the one who has it is a peer that looks whether it is free, or our own earlier
-   * session of which the database does not know yet that it is lost. The next call tries again.
+   * Never waits for the lock: the one who has it is our own earlier session, of which the database does not know yet
+   * that it is lost. The next call tries again.
    */
   async #holdIn(session: Session, key: string): Promise<void> {
     const { held } = session;
@@ -72,10 +96,15 @@ export class PostgresLockSession implements LockSession {
   }
 
   /** What cannot be asked is lost: the next call opens another session, which holds the same. */
-  async #ask({ client, lose }: Session, what: string, key: string): Promise<boolean> {
+  async #ask({ client, pid, lose }: Session, what: string, key: string): Promise<boolean> {
     try {
-      const { rows } = await client.query<{ answer: boolean }>(`select ${what} as answer`, [lockOf(key)]);
-      return rows[0]?.answer === true;
+      const { rows } = await client.query<{ answer: boolean; pid: number }>(
+        `select ${what} as answer, pg_backend_pid() as pid`,
+        [lockOf(key)],
+      );
+      const [row] = rows;
+      if (row === undefined || row.pid !== pid) throw noSessions(this.#store);
+      return row.answer;
     } catch (error) {
       void client.end().catch(() => {});
       lose();
@@ -88,12 +117,18 @@ export class PostgresLockSession implements LockSession {
     if (this.#session !== undefined) return this.#session;
     const client = this.#newClient();
     const lose = (): void => {
-      if (this.#session === opening) this.#session = undefined;
+      if (this.#session !== opening) return;
+      this.#session = undefined;
+      this.#standsSinceMs = undefined;
+      this.#lostOne = true;
     };
     client.on("error", lose);
     client.on("end", lose);
     const opening = this.#connect(client, lose);
-    opening.catch(lose);
+    opening.catch(() => {
+      void client.end().catch(() => {});
+      lose();
+    });
     this.#session = opening;
     return opening;
   }
@@ -101,14 +136,18 @@ export class PostgresLockSession implements LockSession {
   /** All that were held before are held again. */
   async #connect(client: Client, lose: () => void): Promise<Session> {
     await client.connect();
-    const session: Session = { client, lose, held: new Set() };
+    const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
+    const session: Session = { client, pid: rows[0]?.pid, lose, held: new Set() };
     await Promise.all([...this.#wanted].map((key) => this.#holdIn(session, key)));
+    this.#standsSinceMs = performance.now();
     return session;
   }
 }
 
 interface Session {
   readonly client: Client;
+  /** The server's process: a session that has another one all of a sudden is none. */
+  readonly pid: number | undefined;
   /** To be called when it is of no more use. */
   readonly lose: () => void;
   /** The keys of locks that this session has. */

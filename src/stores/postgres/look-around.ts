@@ -12,6 +12,8 @@ export class LookAround {
   #intervalMs = FIRST_MS;
   #on = false;
   #heard = false;
+  /** The highest number of a message that was ever seen. */
+  #highest = 0;
 
   constructor(look: () => void) {
     this.#look = look;
@@ -34,6 +36,16 @@ export class LookAround {
     if (this.#heard || this.#intervalMs === FIRST_MS) return;
     this.#intervalMs = FIRST_MS;
     this.#again();
+  }
+
+  /**
+   * Messages up to this number were read, which this process may have written itself. Those that wait for long, as
+   * for an instance that is parked, are seen each time; they are no news.
+   */
+  sawMessages(highest = 0, wroteSome = false): void {
+    if (highest <= this.#highest) return;
+    this.#highest = highest;
+    if (!wroteSome) this.sawSomething();
   }
 
   #again(): void {

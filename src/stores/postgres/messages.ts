@@ -91,10 +91,10 @@ export async function addWaiter(
     `with raised as (
        update @inst set mail = mail + 1
        where iid = $1 and ${unindexed("hub")} = $2 and run = $3 and ${unindexed("status")} < 2
-       returning iid
+       returning iid, run
      )
-     insert into @waiter (iid, waiting_iid, waiting_generation, waiting_task)
-     select iid, $4, $5, $6 from raised
+     insert into @waiter (iid, run, waiting_iid, waiting_generation, waiting_task)
+     select iid, run, $4, $5, $6 from raised
      returning n`,
     [iid, hub, run, waiting.iid, waiting.generation, waiting.task],
   );

@@ -1,7 +1,16 @@
 import { EngineFaultError } from "../../core/errors.js";
 import type { Instance } from "../../core/instance.js";
 import { Row } from "../rows.js";
+import { answerLeftWaiters } from "./end-run.js";
 import { unindexed } from "./keyed.js";
+import {
+  EVERY_GENERATION,
+  executionPiece,
+  historyPiece,
+  MORE_EXECUTIONS,
+  MORE_HISTORY,
+  rest,
+} from "./remains.js";
 import type { Transaction } from "./transaction.js";
 
 /**
@@ -9,14 +18,19 @@ import type { Transaction } from "./transaction.js";
  * next run of each ID draws a higher one: see `beginRuns` for one that begins at the same time. Their request
  * IDs stay for their 24 h: a start that is retried after the purge must not start twice. Returns the IDs of the
  * children by the iid of their parent. The caller holds the rows' locks.
+ *
+ * Of histories and past executions it deletes as many rows as a transaction has time for. What is left is swept:
+ * see remains.ts.
  */
 export async function purgeInstances(
-  { query, hub }: Transaction,
+  transaction: Transaction,
   instances: readonly Pick<Instance, "iid">[],
 ): Promise<ReadonlyMap<number, string[]>> {
   if (instances.length === 0) return new Map();
+  const { query, hub } = transaction;
   const iids = instances.map(({ iid }) => iid);
   const children = new Map<number, string[]>(iids.map((iid) => [iid, []]));
+  await answerLeftWaiters(transaction, iids);
   const [purged, ...rows] = await query(PURGE, [hub, iids]);
   if (purged === undefined || new Row(purged).integer() !== instances.length)
     throw new EngineFaultError("a live instance cannot be purged");
@@ -37,11 +51,10 @@ const PURGE = `
     insert into @shard as s (hub, shard, token)
     select $1, shard, max(token) from purged group by shard order by shard
     on conflict (hub, shard) do update set token = greatest(s.token, excluded.token)
-  ), executions as (
-    delete from @execution where iid = any(array(select iid from purged))
-  ), histories as (
-    delete from @hist where iid = any(array(select iid from purged))
-  ), messages as (
+  ), everything as materialized (
+    select iid, ${EVERY_GENERATION} from purged
+  ), ${historyPiece("everything")}, ${executionPiece("everything")}, ${rest("everything", `(${MORE_HISTORY} or ${MORE_EXECUTIONS})`)},
+  messages as (
     delete from @message where iid = any(array(select iid from purged))
   ), timers as (
     delete from @timer where iid = any(array(select iid from purged))

@@ -21,7 +21,7 @@ export async function withSession<T>(
       throw new DatabaseFault(error);
     });
     try {
-      return await use(new Connection(client, new Texts(schema), false, () => {}).query);
+      return await use(new Connection(client, new Texts(schema), { prepares: false, silenceMs: 0 }).query);
     } finally {
       client.release(true);
     }

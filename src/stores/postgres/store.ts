@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { Worker } from "node:worker_threads";
 import type { Pool } from "pg";
 import type { Command, CommandAnswer } from "../../core/command.js";
 import {
@@ -26,25 +27,29 @@ import {
   type StoredHistory,
   type Strike,
   showsInStatus,
+  type TurnBoard,
   type TurnCommit,
   type WorkerInfo,
 } from "../../core/store.js";
 import type { Tasks } from "../../core/task.js";
-import { mayHaveChanged } from "../changed.js";
+import { mayHaveChanged, mayHaveEnded } from "../changed.js";
 import { Failure, GroupCommit } from "../group-commit.js";
 import { type Capabilities, capabilitiesOf } from "./capabilities.js";
+import { Changed } from "./changed.js";
 import { answersFromRead, executeCommands, type ReadBefore } from "./commands.js";
 import { Database, type DatabaseOptions } from "./database.js";
 import { durabilityWarnings } from "./durability.js";
+import { sweepOrphans, sweepWaiters } from "./end-run.js";
 import { pruneExecutions } from "./executions.js";
 import { DatabaseFault, publicErrorOf } from "./fault.js";
 import { Hints } from "./hints.js";
 import { type HubRow, openHub } from "./hubs.js";
-import { type LeaseTimes, parseLeaseTimes } from "./lease-times.js";
+import { LEASE_SILENCE_MS, type LeaseTimes, parseLeaseTimes } from "./lease-times.js";
 import { PostgresLeases } from "./leases.js";
 import { listInstances } from "./list.js";
-import { DEFAULT_SCHEMA, type Location, parseLocation } from "./location.js";
+import { DEFAULT_SCHEMA, type Location, parseLocation, parseSchema } from "./location.js";
 import { PostgresLockSession } from "./lock-session.js";
+import { type Write, writeAroundLocks } from "./locked-rows.js";
 import { migrate } from "./migrate.js";
 import { OwnShards } from "./own-shards.js";
 import type { Query } from "./query.js";
@@ -60,13 +65,18 @@ import {
   unfinishedInstances,
 } from "./reads.js";
 import { listRefusals, recordRefusals } from "./refusals.js";
+import { sweepRemains } from "./remains.js";
 import { changeSetting, readSetting } from "./settings.js";
 import { clearStrikes, listStrikes, recordStrike } from "./strikes.js";
 import { PostgresTasks, sweepTasks } from "./tasks.js";
 import { newNotice } from "./transaction.js";
 import { commitTurns, REFUSED } from "./turns.js";
+import { startWatch } from "./watch.js";
 import { shownWorkers } from "./workers.js";
 import { Writers } from "./writers.js";
+
+/** How many thousand messages one sweep looks at, in search of those that nobody will read. */
+const ORPHAN_STEPS = 20;
 
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:port/database?schema=…&pooled=…&leaseMs=…`. This, or `pool`. */
@@ -135,7 +145,7 @@ function databaseOptions(
   if (location === undefined) {
     return {
       ...(pool === undefined ? {} : { pool }),
-      schema,
+      schema: parseSchema(schema),
       pooled: true,
       description: `postgres:${schema}`,
       capabilities: capabilitiesOf(true, capabilities),
@@ -176,8 +186,10 @@ export class PostgresStore implements Store {
   /** Many starts may ask at once whether there is a worker for them. */
   readonly #shownWorkers: ReadBatch<"all", ShownWorker[]>;
   #worker: WorkerInfo | undefined;
+  #watch: Worker | undefined;
   #closing: Promise<void> | undefined;
   #groups = 0;
+  #orphansAfter = 0;
 
   constructor(database: Database, { hub, secret }: HubRow, taskHub: string, leaseTimes: LeaseTimes) {
     this.description = database.description;
@@ -186,12 +198,11 @@ export class PostgresStore implements Store {
     this.#database = database;
     this.#hub = hub;
     const { read } = database;
-    // Not on a lane of writes: whoever renews a lease must not stand in a queue.
     this.#locks = database.capabilities.advisoryLocks
-      ? new PostgresLockSession(() => database.newClient())
+      ? new PostgresLockSession(() => database.newClient(LEASE_SILENCE_MS), database.description)
       : undefined;
     this.#leases = new PostgresLeases({
-      query: read,
+      query: database.lease,
       hub,
       times: leaseTimes,
       changed: () => this.#hints.stirred(),
@@ -212,7 +223,7 @@ export class PostgresStore implements Store {
       hub,
       skipLocked: database.capabilities.skipLocked,
       onOffered: () => this.#tasksOffered(),
-      onAnswered: (shards) => this.#hints.wrote(new Set(), { ...newNotice(), shards: new Set(shards) }),
+      onAnswered: (shards) => this.#hints.wrote(new Changed(), { ...newNotice(), shards: new Set(shards) }),
     });
     this.#writers = new Writers(read);
     this.#turns = new GroupCommit((turns) => this.#commitGroup(turns), { far: true });
@@ -273,7 +284,7 @@ export class PostgresStore implements Store {
 
   async poll(query: { shards: Shards; after: number; limit: number }): Promise<readonly Message[]> {
     const messages = await pollMessages(this.#open(), this.#hub, query);
-    this.#hints.polled(messages.length > 0);
+    this.#hints.polled(messages.at(-1)?.n);
     return messages;
   }
 
@@ -290,6 +301,8 @@ export class PostgresStore implements Store {
   }
 
   async get(instanceId: string): Promise<InstanceRecord | undefined> {
+    this.#open();
+    if (canNeverBe(instanceId)) return undefined;
     const [record] = await this.#records.of([instanceId]);
     return record;
   }
@@ -299,11 +312,14 @@ export class PostgresStore implements Store {
   }
 
   async executions(instanceId: string): Promise<readonly Execution[]> {
-    return executionsOf(this.#open(), this.#hub, instanceId);
+    const query = this.#open();
+    return canNeverBe(instanceId) ? [] : executionsOf(query, this.#hub, instanceId);
   }
 
   async history(instanceId: string, executionId?: string): Promise<StoredHistory | undefined> {
-    return historyOf(this.#open(), this.#hub, instanceId, executionId);
+    const query = this.#open();
+    if (canNeverBe(instanceId) || canNeverBe(executionId)) return undefined;
+    return historyOf(query, this.#hub, instanceId, executionId);
   }
 
   async pruneExecutions(query: {
@@ -321,11 +337,13 @@ export class PostgresStore implements Store {
   }
 
   async refusals(query: { instanceId?: string; limit: number }): Promise<readonly Refusal[]> {
-    return listRefusals(this.#open(), this.#hub, query);
+    const read = this.#open();
+    return canNeverBe(query.instanceId) ? [] : listRefusals(read, this.#hub, query);
   }
 
   async setting(key: string): Promise<string | undefined> {
-    return readSetting(this.#open(), this.#hub, key);
+    const query = this.#open();
+    return canNeverBe(key) ? undefined : readSetting(query, this.#hub, key);
   }
 
   async changeSetting(key: string, value: string): Promise<void> {
@@ -345,9 +363,34 @@ export class PostgresStore implements Store {
   }
 
   async sweep(): Promise<void> {
-    this.#open();
+    const read = this.#open();
     const query: Query = (sql, values) => this.#database.statement("commands", sql, values);
     if (await sweepTasks(query, this.#hub)) this.#tasksOffered();
+    const notice = newNotice();
+    await sweepWaiters({ query, hub: this.#hub, notice });
+    if (notice.shards.size > 0) this.#hints.wrote(new Changed(), notice);
+    await this.#sweepOrphans(read);
+    await sweepRemains(read, this.#hub);
+    await this.#database.sweepReceipts();
+  }
+
+  /** Goes on where the last sweep ended. */
+  async #sweepOrphans(query: Query): Promise<void> {
+    for (let step = 0; step < ORPHAN_STEPS; step++) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- step by step
+      const { last } = await sweepOrphans(query, this.#hub, this.#orphansAfter);
+      this.#orphansAfter = last ?? 0;
+      if (last === undefined) return;
+    }
+  }
+
+  /** Not where an application's pool is used: then the thread would not know the way. */
+  watchTurns(board: TurnBoard): boolean {
+    this.#open();
+    const { connectionString, schema } = this.#database;
+    if (connectionString === undefined) return false;
+    this.#watch ??= startWatch({ connectionString, schema, hub: this.#hub, board });
+    return true;
   }
 
   subscribe(listener: (hint: ChangeHint) => void): () => void {
@@ -371,13 +414,14 @@ export class PostgresStore implements Store {
     } catch {
       // Others will see that its lease ends.
     }
+    await this.#watch?.terminate();
     await this.#hints.close();
     await this.#locks?.close();
     await this.#database.close();
   }
 
   #tasksOffered(): void {
-    this.#hints.wrote(new Set(), { ...newNotice(), tasks: true });
+    this.#hints.wrote(new Changed(), { ...newNotice(), tasks: true });
   }
 
   #open(): Query {
@@ -392,9 +436,10 @@ export class PostgresStore implements Store {
     try {
       const tokens = await commitTurns({ statement, writerOf }, this.#hub, turns, notice);
       this.#groups += 1;
-      const changed = new Set<string>();
+      const changed = new Changed();
       for (const [index, turn] of turns.entries()) {
-        if (tokens[index] !== REFUSED && showsInStatus(turn)) changed.add(turn.instanceId);
+        if (tokens[index] !== REFUSED && showsInStatus(turn))
+          changed.add(turn.instanceId, turn.end !== undefined);
       }
       this.#hints.wrote(changed, notice);
       return tokens;
@@ -407,7 +452,8 @@ export class PostgresStore implements Store {
     try {
       const { answers, free } = await this.#answersFromRead(commands);
       const rest = commands.filter((_, index) => answers[index] === undefined);
-      const written = rest.length === 0 ? [] : await this.#write(rest, free);
+      const write: Write = (some, lockTimeoutMs) => this.#write(some, free, lockTimeoutMs);
+      const written = rest.length === 0 ? [] : await writeAroundLocks(write, rest);
       let next = 0;
       return answers.map((answer) => {
         const told = answer ?? written[next++];
@@ -434,17 +480,22 @@ export class PostgresStore implements Store {
     };
   }
 
-  async #write(commands: readonly Command[], free: ReadonlySet<string>): Promise<readonly CommandAnswer[]> {
+  async #write(
+    commands: readonly Command[],
+    free: ReadonlySet<string>,
+    lockTimeoutMs: number | undefined,
+  ): Promise<readonly CommandAnswer[]> {
     const { answers, notice } = await this.#database.commandTransaction(async (query) => {
       const notice = newNotice();
       const answers = await executeCommands({ query, hub: this.#hub, notice }, commands, free);
       return { answers, notice };
-    });
+    }, lockTimeoutMs);
     this.#groups += 1;
-    const changed = new Set<string>();
+    const changed = new Changed();
     for (const [index, answer] of answers.entries()) {
       const command = commands[index];
-      if (command !== undefined && mayHaveChanged(answer)) changed.add(command.instanceId);
+      if (command !== undefined && mayHaveChanged(answer))
+        changed.add(command.instanceId, mayHaveEnded(command, answer));
     }
     this.#hints.wrote(changed, notice);
     return answers;
@@ -458,6 +509,11 @@ export class PostgresStore implements Store {
 function failures(count: number, error: unknown): readonly Failure[] {
   if (!(error instanceof TenureError) || error instanceof EngineFaultError) throw error;
   return Array.from({ length: count }, () => new Failure(error));
+}
+
+/** The texts of the database cannot hold U+0000, not even in a question. */
+function canNeverBe(text: string | undefined): boolean {
+  return text?.includes("\0") === true;
 }
 
 function byKey<Key, Value>(values: readonly Value[], keyOf: (value: Value) => Key): Map<Key, Value> {

@@ -144,7 +144,9 @@ export class PostgresTasks implements Tasks {
       untold: row.integer() === 1,
     };
     // What was not there after its time will not come any more.
-    if (!found.untold) this.#doubtful = this.#doubtful.filter(({ untilMs }) => untilMs > nowMs);
+    if (!found.untold) {
+      this.#doubtful = this.#doubtful.filter((each) => each.worker !== worker || each.untilMs > nowMs);
+    }
     return found;
   }
 

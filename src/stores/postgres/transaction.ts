@@ -13,6 +13,8 @@ export interface Notice {
   /** Shards that have new messages. */
   readonly shards: Set<number>;
   nextDueMs: number | undefined;
+  /** New instances that have begun with a first mail, which is not counted above: the shard of each, by iid. */
+  began?: Map<number, number>;
   /** There are new tasks, for whoever can do them. */
   tasks?: true;
 }
@@ -23,4 +25,9 @@ export function newNotice(): Notice {
 
 export function noticeDue(notice: Notice, dueMs: number): void {
   if (notice.nextDueMs === undefined || dueMs < notice.nextDueMs) notice.nextDueMs = dueMs;
+}
+
+export function noticeBegan(notice: Notice, iid: number, shard: number): void {
+  notice.began ??= new Map();
+  notice.began.set(iid, shard);
 }

@@ -200,8 +200,12 @@ function raisesOf({ raiseToken, next }: TurnCommit): number {
   return (raiseToken === true ? 1 : 0) + (next === undefined ? 0 : 1);
 }
 
-/** One statement must not delete and write the same row: what is set anew is written over. */
-function clearedOf({ timersCleared, timersSet }: TurnCommit): string {
+/**
+ * One statement must not delete and write the same row: what is set anew is written over, and where the generation is
+ * over they all go.
+ */
+function clearedOf({ timersCleared, timersSet, end, next }: TurnCommit): string {
+  if (end !== undefined || next !== undefined) return arrayLiteral([]);
   const set = new Set(timersSet.map(({ task }) => task));
   return arrayLiteral(timersCleared.filter((task) => !set.has(task)));
 }

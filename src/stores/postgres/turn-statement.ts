@@ -54,8 +54,14 @@ function build(parts: number, columns: readonly TurnColumn[], lone: boolean): st
     `recorded as (${RECORDED} ${has(CONTINUES) ? "and (next_execution is null or keep > 1)" : ""})`,
     ...(has(CONSUMES) ? [`taken_in as (${CONSUMED})`] : []),
     ...(has(ENDS | CONTINUES) ? [`gone as (${mailGone(has)})`] : []),
-    ...(has(TIMERS | ENDS | CONTINUES) ? [`timers_gone as (${timersGone(has)})`] : []),
-    ...(has(TIMERS) ? [`timers_set as (${TIMERS_SET})`] : []),
+    ...(has(TIMERS)
+      ? [
+          `cleared as materialized (${CLEARED})`,
+          `timers_cleared as (${TIMERS_CLEARED})`,
+          `timers_set as (${TIMERS_SET})`,
+        ]
+      : []),
+    ...(has(ENDS | CONTINUES) ? [`timers_gone as (${timersGone(has)})`] : []),
     ...(has(QUEUES) ? [`queued as (${QUEUED})`] : []),
     ...(has(ENDS) ? [`dropped as materialized (${DROPPED})`, `freed as (${FREED})`] : []),
     ...(has(CUSTOM_STATUS | ENDS | CONTINUES) ? [`outcome as (${executionUpdate(has)})`] : []),
@@ -132,7 +138,8 @@ const CONSUMED = "delete from @message m using up where m.n = any(up.consumed)";
  * An end takes all mail, a continue-as-new the results, which were for the old generation; events and commands
  * are for the run and go on. Results that came since the snapshot are left behind: nobody reads them, and
  * `sweepOrphans` deletes them. Events and commands that the last turn did not take in count as dropped; results
- * and starts were nobody's to lose.
+ * and starts were nobody's to lose. What turns took in is looked up in one table of all of it, never for each
+ * message in a list.
  */
 function mailGone(has: Has): string {
   const which = [
@@ -142,17 +149,24 @@ function mailGone(has: Has): string {
   return `
     delete from @message m using up
     where ${keyed("m.iid", "up.iid")} and (${which.join(" or ")})
-      ${has(CONSUMES) ? "and m.n <> all(up.consumed)" : ""}
+      ${has(CONSUMES) ? "and m.n not in (select unnest(consumed) from up)" : ""}
     returning m.iid, m.run is not null as dropped`;
 }
 
 const DROPPED = "select iid, count(*) as n from gone where dropped group by iid";
 
+/** The timers that turns cancel, each looked up by its whole key: a turn may cancel as many as it likes. */
+const CLEARED = `
+  select up.iid, up.generation, c.task from up cross join lateral unnest(up.cleared) as c (task)`;
+
+const TIMERS_CLEARED = `
+  delete from @timer t using cleared c
+  where ${keyed("t.iid", "c.iid")} and t.generation = c.generation and t.task = c.task`;
+
 function timersGone(has: Has): string {
   const which = [
     ...(has(ENDS) ? ["up.end_status is not null"] : []),
     ...(has(CONTINUES) ? ["up.next_execution is not null"] : []),
-    ...(has(TIMERS) ? ["(t.generation = up.generation and t.task = any(up.cleared))"] : []),
   ];
   return `delete from @timer t using up where ${keyed("t.iid", "up.iid")} and (${which.join(" or ")})`;
 }
@@ -177,7 +191,8 @@ const QUEUED = `
  * came, after which `answerLeftWaiters` looks again.
  */
 const FREED = `
-  delete from @waiter w using up where ${keyed("w.iid", "up.iid")} and up.end_status is not null
+  delete from @waiter w using up
+  where ${keyed("w.iid", "up.iid")} and w.run = up.run and up.end_status is not null
   returning w.n, w.waiting_iid, w.waiting_generation, w.waiting_task, up.answer`;
 
 /** All that a turn changes of its execution's row at once: one statement must not write a row twice. */

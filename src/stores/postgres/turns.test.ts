@@ -7,6 +7,7 @@ import { ANY_MAIL, type TurnCommit } from "../../core/store.js";
 import { Row, STATUS_CODES } from "../rows.js";
 import { columnTypes } from "./driver.js";
 import { finishRuns, sweepOrphans } from "./end-run.js";
+import { KEYED_PLANS } from "./keyed.js";
 import { addWaiter, postMail } from "./messages.js";
 import { qualify, quoteName } from "./qualify.js";
 import type { Query } from "./query.js";
@@ -357,6 +358,25 @@ describe.skipIf(url === undefined)("turns on PostgreSQL", () => {
       }
     });
 
+    test("that is sent again after other runs have begun is told its own token, not that of a later run", async () => {
+      const iid = await begin();
+      const middle = await turnOf(iid);
+      expect(await commit([middle])).toEqual([1]);
+      const next = await nextOf(iid);
+      expect(await commit([next])).toEqual([2]);
+      expect(await commit([middle, next])).toEqual([1, 2]);
+      await query("update @inst set run = 2, generation = 3, token = 9 where iid = $1", [iid]);
+      await query(
+        `insert into @hist (iid, generation, sequence, writer, commit_number, chunk)
+         values ($1, $2, $3, 1, $4, '')
+         on conflict do nothing`,
+        [iid, next.generation, next.sequence + 1, next.commitNumber],
+      );
+      expect(await commit([middle])).toEqual([1]);
+      expect(await commit([next])).toEqual([2]);
+      await query("delete from @message where iid = $1", [iid]);
+    });
+
     test("may follow another one of its instance in one call, and a third that does not fit is refused", async () => {
       const iid = await begin();
       const first = await turnOf(iid);
@@ -535,8 +555,8 @@ describe.skipIf(url === undefined)("turns on PostgreSQL", () => {
         generation,
       ]);
     }
-    expect(await sweepOrphans(query, HUB)).toBe(3);
-    expect(await sweepOrphans(query, HUB)).toBe(0);
+    expect(await sweepOrphans(query, HUB, 0)).toEqual({ deleted: 3, last: undefined });
+    expect(await sweepOrphans(query, HUB, 0)).toEqual({ deleted: 0, last: undefined });
     expect(await numbers("select n from @message where hub = $1 order by n", [HUB])).toEqual(before);
   });
 
@@ -593,14 +613,59 @@ describe.skipIf(url === undefined)("turns on PostgreSQL", () => {
     });
   });
 
+  describe("a turn with very much in it", () => {
+    test("looks up each timer that it cancels by its whole key, alone and in a group", async () => {
+      const cancels = { ...(await turnOf(await begin())), timersCleared: [1, 2, 3] };
+      for (const turns of [[cancels], [cancels, await turnOf(await begin())]]) {
+        const deletion = partOf(await explain(turns), "timers_cleared");
+        expect(deletion).toMatch(/Index Cond: .*iid = .*generation = .*task = /);
+        expect(deletion).not.toMatch(/Filter/);
+      }
+    });
+
+    test("tells mail that it has not seen by one table of what it took in", async () => {
+      for (const last of [endOf, nextOf]) {
+        const turn = { ...(await last(await begin())), consumed: [1, 2, 3] };
+        for (const turns of [[turn], [turn, await turnOf(await begin())]]) {
+          expect(partOf(await explain(turns), "gone")).toMatch(/hashed SubPlan/);
+        }
+      }
+    });
+
+    test("takes in 30,000 messages and cancels 30,000 timers as it ends", async () => {
+      const own = await committer();
+      onTestFinished(() => own.end());
+      const by = queryOf(own);
+      const iid = await begin();
+      const many = Array.from({ length: 30_000 }, (_, nth) => nth);
+      await commit([{ ...(await turnOf(iid)), timersSet: many.map((task) => ({ task, dueMs: AT })) }], by);
+      await query(
+        `with raised as (update @inst set mail = mail + $2::bigint where iid = $1 returning shard)
+         insert into @message (hub, shard, iid, run, mail, body)
+         select $3::integer, shard, $1::bigint, 1, k, '' from raised, generate_series(1, $2::bigint) k`,
+        [iid, many.length + 1, HUB],
+      );
+      expect(await commit([{ ...(await turnOf(iid)), timersCleared: many.slice(1) }], by)).toEqual([1]);
+      expect(await numbers("select task from @timer where iid = $1", [iid])).toEqual([[0]]);
+      const end = { ...(await endOf(iid)), consumed: (await mailOf(iid)).slice(1), timersCleared: [0] };
+      expect(await commit([end], by)).toEqual([1]);
+      expect(await mailOf(iid)).toEqual([]);
+      expect(await numbers("select count(*) from @timer where iid = $1", [iid])).toEqual([[0]]);
+      expect(await numbers("select dropped from @execution where iid = $1", [iid])).toEqual([[1]]);
+    });
+  });
+
+  /** What a plan says of one of its parts. */
+  function partOf(plan: string, name: string): string {
+    const part = new RegExp(`CTE ${name}\\n([^]*?)(?=\\n  CTE |\\n  ->|$)`).exec(plan)?.[1];
+    if (part === undefined) throw new Error(`no ${name} in\n${plan}`);
+    return part;
+  }
+
   /** The plan as a connection of commits has it, whatever the parameters. */
   async function explain(turns: readonly TurnCommit[]): Promise<string> {
-    const own = await connect();
+    const own = await committer();
     try {
-      await own.query(
-        "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off;" +
-          "set enable_mergejoin = off; set enable_bitmapscan = off",
-      );
       const { sql, columns } = turnStatement(partsOf(turns), turns.length === 1);
       const values = valuesOf(
         columns,
@@ -633,6 +698,13 @@ describe.skipIf(url === undefined)("turns on PostgreSQL", () => {
     } finally {
       await other.end();
     }
+  }
+
+  /** A connection with the settings of those that commit. */
+  async function committer(): Promise<Client> {
+    const own = await connect();
+    await own.query(KEYED_PLANS.map(([name, value]) => `set ${name} = ${value}`).join("; "));
+    return own;
   }
 
   async function connect(): Promise<Client> {

@@ -111,19 +111,27 @@ async function recogniseCommitted(
     refused.map(({ turn }) => turn.sequence),
     refused.map(({ writer }) => writer),
     refused.map(({ turn }) => turn.commitNumber),
+    refused.map(({ turn }) => (turn.next === undefined ? turn.generation : turn.generation + 1)),
   ]);
   for (const columns of rows) {
     const row = new Row(columns);
     const commit = refused[row.integer() - 1];
-    if (commit !== undefined) tokens.set(commit, row.integer());
+    const token = row.optionalInteger();
+    if (commit !== undefined && token !== undefined) tokens.set(commit, token);
   }
 }
 
-/** The row tells of the last commit, also of one that began a generation; the chunk of any. */
+/**
+ * The row tells of the last commit, also of one that began a generation; the chunk of any. The row's token is that of
+ * the current execution: a commit that led to an earlier one is told that one's, and never the token of a later run.
+ */
 const COMMITTED_BEFORE = `
-  select u.k, i.token
-  from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) with ordinality
-    as u (iid, generation, sequence, writer, number, k)
+  select u.k, case when i.generation = u.reached then i.token else (
+    select max(e.token) from @execution e
+    where e.iid = u.iid and e.generation between u.generation and u.reached
+  ) end
+  from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) with ordinality
+    as u (iid, generation, sequence, writer, number, reached, k)
   join @inst i on ${keyed("i.iid", "u.iid")} and ${unindexed("i.hub")} = $1
   where (
     i.writer = u.writer and i.commit_number = u.number and (

@@ -14,6 +14,7 @@ import type {
   WorkerInfo,
 } from "../../core/store.js";
 import { Row } from "../rows.js";
+import type { BlockedTurn } from "../turn-watch.js";
 import { type BatchResult, type Operation, runBatch } from "./batch.js";
 import { Connection } from "./connection.js";
 import { type DriverConstructor, loadDriver } from "./driver.js";
@@ -34,7 +35,7 @@ import {
 import { listRefusals, recordRefusals } from "./refusals.js";
 import { migrate } from "./schema.js";
 import { changeSetting, readSetting } from "./settings.js";
-import { type BlockedTurn, clearStrikes, listStrikes, recordStrike, withdrawStrike } from "./strikes.js";
+import { clearStrikes, listStrikes, recordStrike, withdrawStrike } from "./strikes.js";
 import { heldBy, shownWorkers, showWorker } from "./workers.js";
 import { Writers } from "./writers.js";
 

@@ -1,13 +1,7 @@
 import type { Strike } from "../../core/store.js";
 import { Row } from "../rows.js";
+import type { BlockedTurn } from "../turn-watch.js";
 import type { Connection } from "./connection.js";
-
-/** A turn, and the worker whose process it blocked. */
-export interface BlockedTurn {
-  readonly iid: number;
-  readonly generation: number;
-  readonly worker: string;
-}
 
 export function listStrikes(connection: Connection, hub: number): Strike[] {
   return connection

@@ -1,10 +1,10 @@
 // The store's thread: runs a SqliteDatabase for the thread that started it.
 import { parentPort, workerData } from "node:worker_threads";
+import { TurnWatch } from "../turn-watch.js";
 import { openDatabase, type SqliteDatabase } from "./database.js";
 import { DatabaseFault, faultOf } from "./fault.js";
 import { callDatabase } from "./host.js";
 import { Lookout } from "./lookout.js";
-import { TurnWatch } from "./turn-watch.js";
 import { AWAKE_MS, isLone, Vigil } from "./vigil.js";
 import { type Ask, decodeOperations, optionsOf, type Reply } from "./wire.js";
 
@@ -39,7 +39,13 @@ function serve(database: SqliteDatabase): void {
     sendReplies();
   });
   const vigil = new Vigil();
-  const turnWatch = new TurnWatch(database);
+  const turnWatch = new TurnWatch({
+    strike: (turn) => {
+      database.recordStrike(turn);
+      return database.describe(turn.iid);
+    },
+    withdraw: (turn) => database.withdrawStrike(turn),
+  });
   port?.on("message", (asks: readonly Ask[]) => {
     vigil.end();
     for (const ask of asks) handle(ask);

@@ -1,7 +1,5 @@
 import { writeSync } from "node:fs";
-import type { TurnBoard } from "../../core/store.js";
-import type { SqliteDatabase } from "./database.js";
-import type { BlockedTurn } from "./strikes.js";
+import type { TurnBoard } from "../core/store.js";
 
 /** A turn that takes longer than this blocks its process, in milliseconds. Turns take microseconds. */
 const BLOCKED_AFTER_MS = 1_000;
@@ -11,31 +9,42 @@ const READ_MS = 500;
 
 const STDERR = 2;
 
+/** A turn, and the worker whose process it blocked. */
+export interface BlockedTurn {
+  readonly iid: number;
+  readonly generation: number;
+  readonly worker: string;
+}
+
+type Awaitable<T> = T | Promise<T>;
+
+/** Where strikes are kept. */
+export interface StrikeBook {
+  /** @returns which instance this is, for messages. */
+  strike(turn: BlockedTurn): Awaitable<{ readonly instanceId: string; readonly name: string } | undefined>;
+  withdraw(turn: BlockedTurn): Awaitable<void>;
+}
+
 /**
- * Watches the worker's turns from the store's thread, which goes on while the main thread is blocked:
- * an orchestrator that never yields is recorded with a strike, so that it cannot take down one process
- * after the other unnoticed. A turn that ends after all loses its strike.
+ * Watches the worker's turns from another thread, which goes on while the main thread is blocked: an orchestrator
+ * that never yields is recorded with a strike, so that it cannot take down one process after the other unnoticed.
+ * A turn that ends after all loses its strike.
  */
 export class TurnWatch {
-  readonly #database: SqliteDatabase;
+  readonly #book: StrikeBook;
   #timer: NodeJS.Timeout | undefined;
+  #reading = false;
   /** The turn that was running when the board was last read, and since when. */
   #running: { readonly turn: bigint; readonly sinceMs: number } | undefined;
   #struck: BlockedTurn | undefined;
 
-  constructor(database: SqliteDatabase) {
-    this.#database = database;
+  constructor(book: StrikeBook) {
+    this.#book = book;
   }
 
   start(board: TurnBoard): void {
     clearInterval(this.#timer);
-    this.#timer = setInterval(() => {
-      try {
-        this.#read(board);
-      } catch {
-        // The file is locked or the disk is full: the next reading tries again.
-      }
-    }, READ_MS);
+    this.#timer = setInterval(() => void this.#look(board), READ_MS);
     this.#timer.unref();
   }
 
@@ -43,26 +52,37 @@ export class TurnWatch {
     clearInterval(this.#timer);
   }
 
-  #read({ cells, worker }: TurnBoard): void {
+  async #look(board: TurnBoard): Promise<void> {
+    if (this.#reading) return;
+    this.#reading = true;
+    try {
+      await this.#read(board);
+    } catch {
+      // The store cannot be written now: the next reading tries again.
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  async #read({ cells, worker }: TurnBoard): Promise<void> {
     const turn = Atomics.load(cells, 0);
     const iid = Number(Atomics.load(cells, 1));
     const generation = Number(Atomics.load(cells, 2));
     // Written in between: it is another turn, and has only begun.
     if (Atomics.load(cells, 0) !== turn) return;
     if (turn !== this.#running?.turn) {
-      this.#withdraw();
+      await this.#withdraw();
       this.#running = turn > 0n ? { turn, sinceMs: performance.now() } : undefined;
       return;
     }
     const blockedMs = performance.now() - this.#running.sinceMs;
     if (blockedMs > BLOCKED_AFTER_MS && this.#struck === undefined)
-      this.#strike({ iid, generation, worker }, blockedMs);
+      await this.#strike({ iid, generation, worker }, blockedMs);
   }
 
-  #strike(turn: BlockedTurn, blockedMs: number): void {
-    this.#database.recordStrike(turn);
+  async #strike(turn: BlockedTurn, blockedMs: number): Promise<void> {
+    const { instanceId, name } = (await this.#book.strike(turn)) ?? {};
     this.#struck = turn;
-    const { instanceId, name } = this.#database.describe(turn.iid) ?? {};
     // Straight to the descriptor: process.stderr of a thread goes through the main thread, which is blocked.
     writeSync(
       STDERR,
@@ -79,9 +99,9 @@ export class TurnWatch {
     );
   }
 
-  #withdraw(): void {
+  async #withdraw(): Promise<void> {
     if (this.#struck === undefined) return;
-    this.#database.withdrawStrike(this.#struck);
+    await this.#book.withdraw(this.#struck);
     this.#struck = undefined;
   }
 }

@@ -1,0 +1,135 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { silentLogger } from "../../src/core/env.js";
+import { EngineFaultError, StoreConflictError, StoreUnusableError } from "../../src/core/errors.js";
+import type { Store } from "../../src/core/store.js";
+import { activity, orchestration, TaskHub, type TaskHubOptions } from "../../src/index.js";
+import { MemoryDatabase } from "../../src/stores/memory/database.js";
+import { openMemoryStore } from "../../src/stores/memory/store.js";
+import { systemEnv } from "../../src/system-env.js";
+import { storeWith } from "./support.js";
+
+/** As ever, but nobody sleeps for long. */
+const hasty = systemEnv(silentLogger);
+const env = { ...hasty, sleep: (ms: number, signal?: AbortSignal) => hasty.sleep(Math.min(ms, 5), signal) };
+
+/** Fails so many times, and then does what it is for. */
+function failing<A extends unknown[], R>(
+  times: number,
+  error: () => Error,
+  then: (...args: A) => Promise<R>,
+): (...args: A) => Promise<R> {
+  let left = times;
+  return async (...args) => {
+    if (left-- > 0) throw error();
+    return then(...args);
+  };
+}
+
+const echo = activity("echo", (_ctx, value: string) => value);
+const job = orchestration("job", async (ctx) => {
+  const first = await ctx.callActivity(echo, "a");
+  return first + (await ctx.callActivity(echo, "b"));
+});
+
+const opened: TaskHub[] = [];
+afterEach(async () => {
+  for (const hub of opened.splice(0)) await hub.close({ drainMs: 0 });
+});
+
+async function open(
+  functions: TaskHubOptions["functions"],
+  wrap: (store: Store) => Store,
+  database = new MemoryDatabase(),
+): Promise<TaskHub> {
+  const hub = await TaskHub.open({ functions, env, store: wrap(openMemoryStore({ database })) });
+  opened.push(hub);
+  return hub;
+}
+
+describe("a store that fails for a while", () => {
+  test.each([
+    { what: "says that it is busy", error: () => new StoreConflictError("busy") },
+    { what: "cannot be used at all", error: () => new StoreUnusableError("restarting") },
+  ])("loses no turn while it $what", async ({ error }) => {
+    const hub = await open([job, echo], (store) =>
+      storeWith(store, { commit: failing(3, error, (turns) => store.commit(turns)) }),
+    );
+    expect(await (await hub.client.startNew(job)).result()).toBe("ab");
+  });
+
+  test("does not keep what an earlier engine left from being gone on with", async () => {
+    const database = new MemoryDatabase();
+    const stuck = activity("echo", async () => new Promise<string>(() => {}));
+    const former = await open([job, stuck], (store) => store, database);
+    await former.client.startNew(job, { instanceId: "x" });
+    while (former.status().activities === 0) await hasty.yieldNow();
+    await former.close({ drainMs: 0 });
+    let tries = 0;
+    const hub = await open(
+      [job, echo],
+      (store) =>
+        storeWith(store, {
+          unfinished: async (query) => {
+            if (++tries <= 3) throw new StoreConflictError("too slow");
+            return store.unfinished(query);
+          },
+        }),
+      database,
+    );
+    expect(await hub.client.waitForCompletion("x")).toMatchObject({ output: "ab" });
+    expect(tries).toBeGreaterThan(3);
+  });
+});
+
+describe("an instance that cannot be read", () => {
+  test("keeps no other one from running, and goes on once it can be", async () => {
+    let damaged = true;
+    const hub = await open([job, echo], (store) =>
+      storeWith(store, {
+        load: async (iids) => {
+          const bad = (await store.get("bad"))?.instance.iid;
+          if (damaged && bad !== undefined && iids.includes(bad)) throw new EngineFaultError("a damaged row");
+          return store.load(iids);
+        },
+      }),
+    );
+    const ids = ["good-1", "bad", "good-2"];
+    const [first, bad, last] = await Promise.all(
+      ids.map((instanceId) => hub.client.startNew(job, { instanceId })),
+    );
+    expect([await first?.result(), await last?.result()]).toEqual(["ab", "ab"]);
+    expect((await hub.client.getStatus("bad"))?.runtimeStatus).toBe("Pending");
+    damaged = false;
+    expect(await bad?.result()).toBe("ab");
+  });
+});
+
+describe("an event that shows up after a later one", () => {
+  const collects = orchestration("collects", async (ctx) => {
+    const taken: string[] = [];
+    while (taken.length < 2) taken.push(await ctx.waitForExternalEvent<string>("e"));
+    return taken;
+  });
+
+  test("is taken in before it, and not lost", async () => {
+    let hidden = 0;
+    const hub = await open([collects], (store) =>
+      storeWith(store, {
+        poll: async (query) => {
+          const page = await store.poll(query);
+          // As where the first one's transaction is open still when the page is read, and the second one's is not.
+          const mail = page.filter((message) => message.kind === "mail" && message.mail !== undefined);
+          if (mail.length < 2) return page;
+          hidden += 1;
+          return page.filter((message) => message !== mail[0]);
+        },
+      }),
+    );
+    const start = await hub.client.startNew(collects, { instanceId: "x" });
+    while ((await hub.client.getStatus("x"))?.runtimeStatus !== "Running") await hasty.yieldNow();
+    await Promise.all([hub.client.raiseEvent("x", "e", "first"), hub.client.raiseEvent("x", "e", "second")]);
+    expect(await start.result()).toEqual(["first", "second"]);
+    expect(hidden).toBe(1);
+    expect((await hub.client.getHistory("x"))?.execution.droppedMessages ?? 0).toBe(0);
+  });
+});
