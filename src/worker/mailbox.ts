@@ -15,6 +15,9 @@ const SHARED_POLL_MS = 1000;
 /** Messages per poll. */
 const POLL_LIMIT = 1000;
 
+/** How often the mark is read from that trails, where messages may come late; in between, from a nearer one. */
+const LATE_MS = 1000;
+
 /** How often everything is read from the beginning, where messages may come late or shards come and go. */
 const SWEEP_MS = 30_000;
 
@@ -36,6 +39,7 @@ export class Mailbox {
   /** Shards that became ours and were not read from the beginning yet. */
   readonly #taken = new Set<number>();
   #sweptMs: number;
+  #readLateMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(env: Env, store: Store, logger: Logger, owned: OwnedShards) {
@@ -97,12 +101,15 @@ export class Mailbox {
     if (owned.length === 0) return;
     const beganMs = this.#env.monotonicMs();
     const sweep = this.#shared && beganMs - this.#sweptMs >= SWEEP_MS;
-    this.#cursor.begin(beganMs, owned, sweep);
+    const reach = sweep ? "sweep" : beganMs - this.#readLateMs >= LATE_MS ? "low" : "near";
+    this.#cursor.begin(beganMs, owned, reach);
     if (sweep) this.#taken.clear();
     else await this.#readTaken(receivers);
-    await this.#readFrom(sweep ? 0 : this.#cursor.low, owned, receivers);
+    const from = { sweep: 0, low: this.#cursor.low, near: this.#cursor.near }[reach];
+    await this.#readFrom(from, owned, receivers);
     if (this.#stopped) return;
     this.#cursor.end(this.#env.monotonicMs());
+    if (reach !== "near") this.#readLateMs = beganMs;
     if (sweep) this.#sweptMs = beganMs;
   }
 

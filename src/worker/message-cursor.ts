@@ -5,12 +5,19 @@ import type { Shards } from "../core/store.js";
 /** What a cursor needs to know of a message. */
 export type Numbered = Pick<Message, "n" | "shard">;
 
+/** From where a round reads. */
+export type Reach = "near" | "low" | "sweep";
+
 /** Which messages a worker has taken in, so that it takes each in once, and from where it reads on. */
 export interface MessageCursor {
   /** Every message up to this one, of shards that were read all along, has been taken in. */
   readonly low: number;
-  /** A round of reading begins: of these shards, everything above `low`, and everything at all in a sweep. */
-  begin(nowMs: number, shards: Shards, sweep: boolean): void;
+  /** Hardly anything new comes below this number: what does can wait for the next round that begins at `low`. */
+  readonly near: number;
+  /**
+   * A round of reading begins: of these shards, everything above `near` or `low`, or everything at all in a sweep.
+   */
+  begin(nowMs: number, shards: Shards, reach: Reach): void;
   /** Whether this message, which was read, is to be handed over: it was not taken in before. Now it is. */
   take(message: Numbered): boolean;
   /** This message came in by another way: with the load of its instance. */
@@ -26,6 +33,10 @@ export class SerialCursor implements MessageCursor {
   low = 0;
   /** Above `low`, and known from a load. */
   readonly #ahead = new Set<number>();
+
+  get near(): number {
+    return this.low;
+  }
 
   begin(): void {}
 
@@ -51,6 +62,9 @@ const EVERY_SHARD: readonly number[] = Array.from({ length: SHARD_COUNT }, (_, s
 /** How finely the time is noted at which numbers were seen. */
 const MARK_MS = 1000;
 
+/** Almost all transactions that insert messages are over this soon. */
+const NEAR_MS = 500;
+
 /** Up to this number, something was seen at this time. */
 interface Mark {
   readonly sinceMs: number;
@@ -65,6 +79,7 @@ interface Mark {
  */
 export class TrailingCursor implements MessageCursor {
   low = 0;
+  #near = 0;
   readonly #lateMs: number;
   /** Above `low`: the shard of each. */
   readonly #recent = new Map<number, number>();
@@ -75,11 +90,15 @@ export class TrailingCursor implements MessageCursor {
   /** Of the round under way: when it began, what it covers, what it found. */
   #beganMs = 0;
   #covered = new Set<number>();
-  #sweeps = false;
+  #reach: Reach = "low";
   #present = new Set<number>();
 
   constructor(lateMs: number) {
     this.#lateMs = lateMs;
+  }
+
+  get near(): number {
+    return this.#near;
   }
 
   /** How many messages it remembers. */
@@ -87,10 +106,11 @@ export class TrailingCursor implements MessageCursor {
     return this.#recent.size + this.#waiting.size;
   }
 
-  begin(nowMs: number, shards: Shards, sweep: boolean): void {
+  begin(nowMs: number, shards: Shards, reach: Reach): void {
     this.#beganMs = nowMs;
     this.#covered = new Set(shards === "all" ? EVERY_SHARD : shards);
-    this.#sweeps = sweep;
+    this.#reach = reach;
+    this.#near = this.#marks.findLast((mark) => mark.atMs + NEAR_MS <= nowMs)?.n ?? this.low;
     this.#present = new Set();
   }
 
@@ -110,7 +130,8 @@ export class TrailingCursor implements MessageCursor {
 
   end(nowMs: number): void {
     this.#mark(nowMs);
-    if (this.#sweeps) this.#forgetConsumed(this.#waiting);
+    if (this.#reach === "near") return; // what it has not read proves nothing
+    if (this.#reach === "sweep") this.#forgetConsumed(this.#waiting);
     const passed = this.#marks.findLast((mark) => mark.atMs + this.#lateMs <= this.#beganMs);
     if (passed === undefined) return;
     this.#marks = this.#marks.filter((mark) => mark.n > passed.n);
