@@ -26,8 +26,10 @@ describe.skipIf(postgresUrl === undefined)("the PostgreSQL example", () => {
     const killed = /process (\d+) is killed/.exec(said)?.[1];
     const shares = /Completed: 10 regions, each counted once: (.*)/.exec(said)?.[1] ?? "";
     expect(killed).toBeDefined();
-    // Its results count, and somebody else's.
-    expect(shares).toMatch(new RegExp(`^\\d+ by ${killed}, \\d+ by \\d+`));
+    // Its results count, and somebody else's; who came first depends on how the shards settled.
+    const workers = [...shares.matchAll(/\d+ by (\d+)/g)].map(([, pid]) => pid);
+    expect(workers).toContain(killed);
+    expect(workers.length).toBeGreaterThan(1);
     expect(said).toMatch(/executions of report-\d+: 1$/m);
   });
 });
