@@ -516,9 +516,11 @@ export class TaskHubClient {
 
   async #checkRegistered(name: string, isDefinition: boolean): Promise<void> {
     if (this.#knows(name)) return;
-    this.#workers = { readAtMs: this.#env.monotonicMs(), list: await this.#store.workers() };
-    const { list } = this.#workers;
-    if (list.length === 0 || this.#knows(name)) return;
+    const readAtMs = this.#env.monotonicMs();
+    const list = await this.#store.workers();
+    this.#workers = { readAtMs, list };
+    // However long the answer took: it is what there is to go by.
+    if (list.length === 0 || hasRegistered(list, name)) return;
     const known = [...new Set(list.flatMap((worker) => worker.orchestrations))].toSorted();
     throw new UnregisteredNameError(isDefinition ? `${name} (a definition)` : name, known);
   }
@@ -526,7 +528,7 @@ export class TaskHubClient {
   #knows(name: string): boolean {
     const workers = this.#workers;
     if (workers === undefined || this.#env.monotonicMs() - workers.readAtMs > WORKERS_FRESH_MS) return false;
-    return workers.list.length === 0 || workers.list.some((worker) => worker.orchestrations.includes(name));
+    return workers.list.length === 0 || hasRegistered(workers.list, name);
   }
 
   #refuse(
@@ -774,4 +776,8 @@ function parseTop(top: number | undefined): number {
   if (!Number.isInteger(top) || top < 1 || top > 1000)
     throw new InvalidArgumentError("top", "must be 1 to 1000");
   return top;
+}
+
+function hasRegistered(workers: readonly WorkerInfo[], name: string): boolean {
+  return workers.some((worker) => worker.orchestrations.includes(name));
 }

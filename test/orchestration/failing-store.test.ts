@@ -81,6 +81,27 @@ describe("a store that fails for a while", () => {
   });
 });
 
+describe("a store that takes long to say who is there", () => {
+  test("does not have a name refused that a live worker has registered", async () => {
+    let laterMs = 0;
+    const store = openMemoryStore();
+    const slow = storeWith(store, {
+      workers: async () => {
+        laterMs += 60_000;
+        return store.workers();
+      },
+    });
+    const hub = await TaskHub.open({
+      functions: [job, echo],
+      env: { ...env, monotonicMs: () => hasty.monotonicMs() + laterMs },
+      store: slow,
+    });
+    opened.push(hub);
+    expect(await (await hub.client.startNew(job)).result()).toBe("ab");
+    expect(laterMs).toBeGreaterThan(0);
+  });
+});
+
 describe("an instance that cannot be read", () => {
   test("keeps no other one from running, and goes on once it can be", async () => {
     let damaged = true;
