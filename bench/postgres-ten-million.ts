@@ -19,6 +19,8 @@ const keep = process.argv.includes("--keep");
 /** Hellos in flight, and for how long, where rates are compared. */
 const IN_FLIGHT = 100;
 const RATE_MS = 4000;
+/** What was filled in is still on its way to the disk when they begin. */
+const WARM_UP_MS = 15_000;
 
 /** The foreground of a purge: starts a second, and for how long. */
 const PACE = 100;
@@ -69,8 +71,8 @@ async function starts(): Promise<void> {
     const onFull = await Member.start(storeUrl(url, SCHEMA));
     const onEmpty = await Member.start(storeUrl(url, schema));
     try {
-      await onFull.ask("hello5s", IN_FLIGHT, RATE_MS);
-      await onEmpty.ask("hello5s", IN_FLIGHT, RATE_MS);
+      await onFull.ask("hello5s", IN_FLIGHT, WARM_UP_MS);
+      await onEmpty.ask("hello5s", IN_FLIGHT, WARM_UP_MS);
       for (let round = 0; round < rounds; round++) {
         full.push(await onFull.ask("hello5s", IN_FLIGHT, RATE_MS));
         empty.push(await onEmpty.ask("hello5s", IN_FLIGHT, RATE_MS));
