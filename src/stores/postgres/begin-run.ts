@@ -194,7 +194,7 @@ const WRITE_FIRST_STEPS = `
   order by b.place`;
 
 /** When a scheduled run starts. A fraction of a millisecond is rounded up: never early. */
-function startAtOf({ startAtMs }: RunBegin): number | null {
+export function startAtOf({ startAtMs }: Pick<RunBegin, "startAtMs">): number | null {
   return startAtMs === undefined ? null : Math.ceil(startAtMs);
 }
 

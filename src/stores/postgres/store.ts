@@ -34,6 +34,7 @@ import {
 import type { Tasks } from "../../core/task.js";
 import { mayHaveChanged, mayHaveEnded } from "../changed.js";
 import { Failure, GroupCommit } from "../group-commit.js";
+import { beginNewRuns, isNewStart, type NewStart } from "./begin-new.js";
 import { type Capabilities, capabilitiesOf } from "./capabilities.js";
 import { Changed } from "./changed.js";
 import { answersFromRead, executeCommands, type ReadBefore } from "./commands.js";
@@ -449,6 +450,34 @@ export class PostgresStore implements Store {
   }
 
   async #executeGroup(commands: readonly Command[]): Promise<readonly (CommandAnswer | Failure)[]> {
+    if (!commands.some(isNewStart)) return this.#executeAny(commands);
+    const begun = await this.#beginNew(commands.filter(isNewStart));
+    const rest = commands.filter((command) => !isNewStart(command));
+    const others = rest.length === 0 ? [] : await this.#executeAny(rest);
+    const [first, second] = [begun[Symbol.iterator](), others[Symbol.iterator]()];
+    return commands.map((command) => {
+      const { value, done } = (isNewStart(command) ? first : second).next();
+      if (done === true) throw new EngineFaultError("a command was not answered");
+      return value;
+    });
+  }
+
+  async #beginNew(commands: readonly NewStart[]): Promise<readonly (CommandAnswer | Failure)[]> {
+    const notice = newNotice();
+    const statement: Query = (sql, values) => this.#database.statement("commands", sql, values);
+    try {
+      const answers = await beginNewRuns(statement, this.#hub, commands, notice);
+      this.#groups += 1;
+      const changed = new Changed();
+      for (const { instanceId } of commands) changed.add(instanceId, false);
+      this.#hints.wrote(changed, notice);
+      return answers;
+    } catch (error) {
+      return failures(commands.length, error);
+    }
+  }
+
+  async #executeAny(commands: readonly Command[]): Promise<readonly (CommandAnswer | Failure)[]> {
     try {
       const { answers, free } = await this.#answersFromRead(commands);
       const rest = commands.filter((_, index) => answers[index] === undefined);
