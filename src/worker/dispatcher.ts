@@ -1,6 +1,6 @@
 import type { Env, Logger } from "../core/env.js";
 import { EngineFaultError, OrchestratorBlockedError, StoreClosedError, TenureError } from "../core/errors.js";
-import type { ActivityOutcome, Executor, TurnOutcome } from "../core/executor.js";
+import type { Executor, TurnOutcome } from "../core/executor.js";
 import type { HistoryEvent, IncomingEvent } from "../core/history.js";
 import { decodeChunk } from "../core/history-codec.js";
 import { type Instance, isLive } from "../core/instance.js";
@@ -27,6 +27,7 @@ import {
   type Writer,
 } from "../core/turn.js";
 import { type ActivityDone, type ActivityRunner, answerOf } from "./activity-runner.js";
+import { Handover } from "./handover.js";
 import { EVERY_SHARD, type OwnedShards } from "./owned-shards.js";
 import { persist } from "./persist.js";
 import { type InboxItem, Resident } from "./resident.js";
@@ -109,8 +110,7 @@ export class Dispatcher {
   /** Instances of other workers' shards whose turns are run here, by the task that says so. */
   readonly #hosted = new Map<number, ClaimedTask>();
   readonly #unhosting = new Set<number>();
-  /** Shards that were lost, while their activities are being handed over. */
-  readonly #leaving = new Map<number, number>();
+  readonly #handover: Handover | undefined;
   /** The event loop's next turn, and since when it is waited for. */
   #loopTurn: { readonly sinceMs: number; readonly over: Promise<void> } | undefined;
   readonly #strikes = new Map<number, Strike>();
@@ -124,6 +124,8 @@ export class Dispatcher {
     this.#orchestrations = new Set(parts.executor.orchestrations);
     this.#activityNames = new Set(parts.executor.activities);
     this.#activities = parts.activities;
+    const { env, activities, exchange } = parts;
+    if (exchange !== undefined) this.#handover = new Handover({ env, activities, exchange });
   }
 
   /** Turns and activities under way. */
@@ -249,16 +251,16 @@ export class Dispatcher {
   loseShards(shards: ReadonlySet<number>, handOver: boolean): void {
     const isLost = ({ iid, instanceId }: Pick<Instance, "iid" | "instanceId">): boolean =>
       shards.has(shardOf(instanceId)) && !this.#hosted.has(iid);
-    const leaves = handOver && this.#parts.exchange !== undefined;
+    const handover = handOver ? this.#handover : undefined;
     for (const resident of this.#residents.values()) {
       if (!isLost(resident.instance)) continue;
-      resident.lost = leaves ? "handedOver" : "gone";
+      resident.lost = handover === undefined ? "gone" : "handedOver";
       if (resident.busy) continue;
-      if (leaves) this.#answerElsewhere(resident.instance, resident.openActivities, resident.inbox);
+      handover?.results(resident.instance, resident.openActivities, resident.inbox);
       this.#drop(resident);
     }
-    if (leaves) {
-      this.#parts.env.spawn("handing activities over", () => this.#handOverActivities(isLost));
+    if (handover !== undefined) {
+      this.#parts.env.spawn("handing activities over", () => handover.activities(isLost));
       return;
     }
     const aborted = this.#activities.abortOwned(isLost, "Another worker goes on with this orchestration.");
@@ -268,68 +270,9 @@ export class Dispatcher {
     });
   }
 
-  /** Those that have begun go on here, and answer by message; the others are anybody's. */
-  #handOverActivities(isLost: (instance: Pick<Instance, "iid" | "instanceId">) => boolean): Promise<void> {
-    const { exchange } = this.#parts;
-    const calls = this.#activities.disown(isLost);
-    if (exchange === undefined || calls.length === 0) return Promise.resolve();
-    const begun = calls.filter(({ started }) => started);
-    const over = this.#whileLeaving(new Set(calls.map(({ instance }) => shardOf(instance.instanceId))), () =>
-      exchange.handOver(
-        begun,
-        calls.filter(({ started }) => !started),
-      ),
-    );
-    for (const call of begun) {
-      call.done = (...done) => {
-        this.#parts.env.spawn("answering another owner's orchestration", async () => {
-          await over;
-          exchange.answer(...done);
-        });
-      };
-    }
-    return over;
-  }
-
-  /** Results that came in here, but in no turn of ours any more. */
-  #answerElsewhere(
-    instance: Instance,
-    open: ReadonlyMap<number, OpenActivity>,
-    items: readonly InboxItem[],
-  ): void {
-    const { exchange, env } = this.#parts;
-    if (exchange === undefined) return;
-    const results = items.flatMap(({ n, events }) =>
-      n === undefined ? events.flatMap((event) => resultIn(event, open)) : [],
-    );
-    if (results.length === 0) return;
-    const begun = results.map(({ activity }) => ({ instance, activity }));
-    const over = this.#whileLeaving(new Set([shardOf(instance.instanceId)]), () =>
-      exchange.handOver(begun, []),
-    );
-    env.spawn("answering another owner's orchestration", async () => {
-      await over;
-      for (const { activity, outcome } of results) exchange.answer(instance, activity, outcome);
-    });
-  }
-
-  /** Nobody else is to own these shards before this has been done. */
-  async #whileLeaving(shards: ReadonlySet<number>, work: () => Promise<void>): Promise<void> {
-    for (const shard of shards) this.#leaving.set(shard, (this.#leaving.get(shard) ?? 0) + 1);
-    try {
-      await work();
-    } finally {
-      for (const shard of shards) {
-        const left = (this.#leaving.get(shard) ?? 0) - 1;
-        if (left > 0) this.#leaving.set(shard, left);
-        else this.#leaving.delete(shard);
-      }
-    }
-  }
-
   /** The shards of which something is under way that their next owner would have to do again. */
   busyShards(): Set<number> {
-    const busy = new Set<number>(this.#leaving.keys());
+    const busy = new Set<number>(this.#handover?.shards);
     for (const instanceId of this.#activities.ownedInstanceIds()) busy.add(shardOf(instanceId));
     if (this.#busy === 0 && !this.#loading) return busy;
     for (const resident of this.#residents.values()) {
@@ -372,7 +315,7 @@ export class Dispatcher {
     const { iid } = task;
     if (this.#activities.runsFor(iid)) await env.sleep(HOST_LINGER_MS);
     if (!this.#isQuiet(iid)) return; // the end of that looks again
-    await this.#handOverActivities((instance) => instance.iid === iid && !this.#owns(instance.instanceId));
+    await this.#handover?.activities((instance) => instance.iid === iid && !this.#owns(instance.instanceId));
     if (!this.#isQuiet(iid)) return;
     if (this.#hosted.get(iid) === task) {
       this.#hosted.delete(iid);
@@ -670,8 +613,8 @@ export class Dispatcher {
   async #passOn(resident: Resident, exchange: TaskExchange): Promise<void> {
     const { instance } = resident;
     const items = resident.takeInbox();
-    await this.#handOverActivities(({ iid }) => iid === instance.iid); // whoever runs the turn must know of them
-    this.#answerElsewhere(instance, resident.openActivities, items);
+    await this.#handover?.activities(({ iid }) => iid === instance.iid); // whoever runs the turn must know of them
+    this.#handover?.results(instance, resident.openActivities, items);
     await exchange.offerTurn(instance);
     if ((await exchange.missing("orchestrations", [instance.name])) !== undefined)
       await this.#noteMissing(resident, unregistered("orchestration", instance.name));
@@ -815,7 +758,7 @@ export class Dispatcher {
     this.#drop(resident);
     if (!this.#isOurs(resident.instance)) {
       if (resident.lost === "handedOver")
-        this.#answerElsewhere(resident.instance, resident.openActivities, local);
+        this.#handover?.results(resident.instance, resident.openActivities, local);
       return;
     }
     this.#withResident(iid, (fresh) => {
@@ -992,19 +935,4 @@ function isOpen(resident: Resident, item: InboxItem): boolean {
 
 function answers(item: InboxItem, task: number): boolean {
   return item.events.some((event) => "taskScheduledId" in event && event.taskScheduledId === task);
-}
-
-/** The result that an event brings, and the activity that it answers. */
-function resultIn(
-  event: HistoryEvent,
-  open: ReadonlyMap<number, OpenActivity>,
-): readonly { readonly activity: OpenActivity; readonly outcome: ActivityOutcome }[] {
-  if (event.type !== "TaskCompleted" && event.type !== "TaskFailed") return [];
-  const activity = open.get(event.taskScheduledId);
-  if (activity === undefined) return [];
-  const outcome: ActivityOutcome =
-    event.type === "TaskFailed"
-      ? { kind: "failed", failure: event.failure }
-      : { kind: "completed", ...(event.result === undefined ? {} : { result: event.result }) };
-  return [{ activity, outcome }];
 }

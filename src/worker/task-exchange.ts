@@ -1,6 +1,7 @@
 import type { Env, Logger } from "../core/env.js";
 import { StoreClosedError } from "../core/errors.js";
 import type { ActivityOutcome, Executor } from "../core/executor.js";
+import type { IncomingEvent } from "../core/history.js";
 import { encodeChunk } from "../core/history-codec.js";
 import type { Instance } from "../core/instance.js";
 import type { Store } from "../core/store.js";
@@ -148,10 +149,14 @@ export class TaskExchange {
   }
 
   /** Tells what came of an activity whose task this worker holds. */
-  answer({ iid, generation }: ActivityInstance, { task }: OpenActivity, outcome: ActivityOutcome): void {
+  answer(instance: ActivityInstance, activity: OpenActivity, outcome: ActivityOutcome): void {
     if (outcome.kind === "unregistered") return; // only what is registered is taken
-    const events = encodeChunk([answerOf(task, outcome, this.#parts.env.now())]);
-    this.#answers.push({ iid, generation, task, events });
+    this.send(instance, activity, answerOf(activity.task, outcome, this.#parts.env.now()));
+  }
+
+  /** The same, with the answer at hand. */
+  send({ iid, generation }: ActivityInstance, { task }: OpenActivity, event: IncomingEvent): void {
+    this.#answers.push({ iid, generation, task, events: encodeChunk([event]) });
     if (this.#answering !== undefined) return;
     this.#parts.env.spawn("answering tasks", async () => {
       this.#answering = this.#sendAnswers();
