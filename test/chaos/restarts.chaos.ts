@@ -10,7 +10,7 @@ const WAYS: readonly Stop[] = ["kill", "fast", "immediate"];
 
 test(`the server restarts every 5 to 10 s under ${ORCHESTRATIONS} orchestrations`, async () => {
   await using server = await OwnServer.start();
-  await using storm = await Storm.begin({ fault: "server restarts", server: server.url, inFlight: 120 });
+  await using storm = await Storm.begin({ fault: "server restarts", server: server.url, inFlight: 30 });
   const over = new AbortController();
   const load = storm.load.run(ORCHESTRATIONS).finally(() => over.abort());
   while (!over.signal.aborted) {
