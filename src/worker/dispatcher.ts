@@ -518,15 +518,13 @@ export class Dispatcher {
   async #begin(resident: Resident, activities: readonly OpenActivity[], leftOver: boolean): Promise<void> {
     const { exchange } = this.#parts;
     const { instance } = resident;
-    if (exchange === undefined) {
-      this.#activities.start(instance, activities, this.#onActivityDone, true);
-      return;
-    }
-    const here = activities.filter((activity) => this.#isRunHere(activity) && resident.lost === undefined);
+    const isOwner = resident.lost === undefined;
+    const isHere = (activity: OpenActivity): boolean => isOwner && this.#isRunHere(activity);
+    const here = activities.every(isHere) ? activities : activities.filter(isHere);
     this.#activities.start(instance, here, this.#onActivityDone, true);
-    if (here.length === activities.length) return;
-    if (resident.lost === "gone") return; // the next owner finds them
-    const others = activities.filter((activity) => !here.includes(activity));
+    // Of what is lost without a handover, the next owner finds what is left to do.
+    if (here.length === activities.length || exchange === undefined || resident.lost === "gone") return;
+    const others = activities.filter((activity) => !isHere(activity));
     await exchange.offer(
       instance,
       others.filter(({ queue }) => leftOver || queue === undefined),
