@@ -4,7 +4,7 @@ import { closedLoop, costOf, median, quantile, settle } from "./measure.js";
 import { PostgresMeter } from "./postgres-meter.js";
 import { inFreshSchema, storeUrl } from "./postgres-server.js";
 import type { Figures } from "./report.js";
-import { fanOut, functions, hello5, sequence, stepTimesMs } from "./workloads.js";
+import { costOfSequence, fanOut, functions, hello5 } from "./workloads.js";
 
 /** A scenario runs in a process of its own, in a schema of its own. */
 type Scenario = (place: Place) => Promise<Figures>;
@@ -137,28 +137,7 @@ function fanOutOf(width: number, warmUps: number, runs: number): Scenario {
     });
 }
 
-const SEQUENCE_STEPS = 2000;
-const EDGE_STEPS = 100;
-
-const longSequence: Scenario = (place) =>
-  withHub(place, async (hub) => {
-    const warm = await hub.client.startNew(sequence, { input: SEQUENCE_STEPS });
-    await warm.waitForCompletion();
-    stepTimesMs.length = 0;
-    const { wallMs } = await costOf(async () => {
-      const start = await hub.client.startNew(sequence, { input: SEQUENCE_STEPS });
-      await start.waitForCompletion();
-    });
-    const at = (step: number): number => stepTimesMs[step] ?? Number.NaN;
-    const first = (at(EDGE_STEPS) - at(0)) / EDGE_STEPS;
-    const last = (at(SEQUENCE_STEPS - 1) - at(SEQUENCE_STEPS - 1 - EDGE_STEPS)) / EDGE_STEPS;
-    return {
-      stepMs: wallMs / SEQUENCE_STEPS,
-      firstStepsMs: first,
-      lastStepsMs: last,
-      lastToFirst: last / first,
-    };
-  });
+const longSequence: Scenario = (place) => withHub(place, costOfSequence);
 
 const REFUSED = 10_000;
 

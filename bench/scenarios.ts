@@ -3,7 +3,7 @@ import { TaskHub } from "tenure";
 import { openSqliteStore } from "../dist/stores/sqlite/store.js";
 import { closedLoop, costOf, inFolder, median, residentMb, settle } from "./measure.js";
 import type { Figures } from "./report.js";
-import { fanOut, functions, hello5, sequence, stepTimesMs, waiter } from "./workloads.js";
+import { costOfSequence, fanOut, functions, hello5, waiter } from "./workloads.js";
 
 /** A scenario runs in a process of its own, so that its CPU and memory are its own. */
 export type Scenario = (folder: string) => Promise<Figures>;
@@ -65,28 +65,7 @@ function fanOutOf(width: number, warmUps: number): Scenario {
     });
 }
 
-const SEQUENCE_STEPS = 2000;
-const EDGE_STEPS = 100;
-
-const longSequence: Scenario = (folder) =>
-  withHub(folder, async (hub) => {
-    const warm = await hub.client.startNew(sequence, { input: SEQUENCE_STEPS });
-    await warm.waitForCompletion();
-    stepTimesMs.length = 0;
-    const { wallMs } = await costOf(async () => {
-      const start = await hub.client.startNew(sequence, { input: SEQUENCE_STEPS });
-      await start.waitForCompletion();
-    });
-    const at = (step: number): number => stepTimesMs[step] ?? Number.NaN;
-    const first = (at(EDGE_STEPS) - at(0)) / EDGE_STEPS;
-    const last = (at(SEQUENCE_STEPS - 1) - at(SEQUENCE_STEPS - 1 - EDGE_STEPS)) / EDGE_STEPS;
-    return {
-      stepMs: wallMs / SEQUENCE_STEPS,
-      firstStepsMs: first,
-      lastStepsMs: last,
-      lastToFirst: last / first,
-    };
-  });
+const longSequence: Scenario = (folder) => withHub(folder, costOfSequence);
 
 const IDLE = 10_000;
 const IDLE_SECONDS = 7;

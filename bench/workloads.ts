@@ -1,4 +1,6 @@
-import { activity, orchestration } from "tenure";
+import { activity, orchestration, type TaskHub } from "tenure";
+import { costOf } from "./measure.js";
+import type { Figures } from "./report.js";
 
 /** An activity that does nothing but return: the engine's cost, nobody else's. */
 export const noop = activity("noop", async (_ctx, input: number) => input);
@@ -71,3 +73,26 @@ export const ticker = orchestration("ticker", async (ctx) => {
 });
 
 export const functions = [noop, hello5, timed, sequence, fanOut, waiter, slow, slowSteps, tick, ticker];
+
+const SEQUENCE_STEPS = 2000;
+const EDGE_STEPS = 100;
+
+/** What a step of a long sequence costs, and whether the last ones cost more than the first; after one to warm up. */
+export async function costOfSequence(hub: TaskHub): Promise<Figures> {
+  const warm = await hub.client.startNew(sequence, { input: SEQUENCE_STEPS });
+  await warm.waitForCompletion();
+  stepTimesMs.length = 0;
+  const { wallMs } = await costOf(async () => {
+    const start = await hub.client.startNew(sequence, { input: SEQUENCE_STEPS });
+    await start.waitForCompletion();
+  });
+  const at = (step: number): number => stepTimesMs[step] ?? Number.NaN;
+  const first = (at(EDGE_STEPS) - at(0)) / EDGE_STEPS;
+  const last = (at(SEQUENCE_STEPS - 1) - at(SEQUENCE_STEPS - 1 - EDGE_STEPS)) / EDGE_STEPS;
+  return {
+    stepMs: wallMs / SEQUENCE_STEPS,
+    firstStepsMs: first,
+    lastStepsMs: last,
+    lastToFirst: last / first,
+  };
+}

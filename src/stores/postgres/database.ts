@@ -332,7 +332,6 @@ export class Database {
   /** Deletes the receipts that processes left behind which died. */
   async sweepReceipts(): Promise<void> {
     for (;;) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- batch by batch
       const swept = await this.read(SWEEP_RECEIPTS);
       if (swept.length < RECEIPT_BATCH) return;
     }
@@ -421,7 +420,6 @@ export class Database {
   /** When one connection has become silent, those made before it are probably so, too: nobody is to wait for each. */
   async #current(pool: Pool): Promise<PoolClient> {
     for (;;) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- until there is one, at the latest a new one
       const client = await pool.connect();
       const before = this.#silencesBefore.get(client);
       if (before === undefined) this.#silencesBefore.set(client, this.#silences);

@@ -140,9 +140,7 @@ const SWEEP_STEP = 1_000;
 export async function answerLeftWaiters(transaction: Transaction, iids: readonly number[]): Promise<void> {
   const { query, hub } = transaction;
   for (let after: number | undefined = 0; after !== undefined; ) {
-    // oxlint-disable-next-line eslint/no-await-in-loop -- step by step
     const rows: readonly Columns[] = await query(LEFT_OF_INSTANCES, [hub, after, iids]);
-    // oxlint-disable-next-line eslint/no-await-in-loop -- step by step
     const last = await answerLeft(transaction, rows);
     after = rows.length < SWEEP_STEP ? undefined : last;
   }
@@ -152,11 +150,9 @@ export async function answerLeftWaiters(transaction: Transaction, iids: readonly
 export async function sweepWaiters(transaction: Transaction): Promise<void> {
   const { query, hub } = transaction;
   for (let after = 0; ; ) {
-    // oxlint-disable-next-line eslint/no-await-in-loop -- step by step
     const page = new Row((await query(WAITER_PAGE, [after]))[0]);
     const last = page.optionalInteger();
     if (last === undefined) return;
-    // oxlint-disable-next-line eslint/no-await-in-loop -- step by step
     await answerLeft(transaction, await query(LEFT_OF_PAGE, [hub, after, last]));
     if (page.integer() < SWEEP_STEP) return;
     after = last;

@@ -183,9 +183,7 @@ export class PostgresLeases implements Leases {
     const gone = new Set<string>();
     try {
       for (const id of late) {
-        // oxlint-disable-next-line eslint/no-await-in-loop -- one session, and seldom more than one
         if (!(await locks.isFree(id))) continue;
-        // oxlint-disable-next-line eslint/no-await-in-loop
         const rows = await this.#query(BURY, [this.#hub, id, this.#lateMs]);
         if (rows.length > 0) gone.add(id);
       }

@@ -51,7 +51,6 @@ export async function writeAroundLocks(
   };
   const locked: { readonly of: readonly number[]; readonly error: Error }[] = [];
   for (const of of places) {
-    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other: they share a connection
     const error = await attempt(of, FIRST_LOCK_MS);
     if (error === undefined) continue;
     if (isTimeOut(error)) locked.push({ of, error });
@@ -60,7 +59,6 @@ export async function writeAroundLocks(
   const lastMs = performance.now() + LAST_LOCKS_MS;
   for (const { of, error } of locked) {
     const leftMs = Math.round(lastMs - performance.now());
-    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other: they share a connection
     const last = leftMs < FIRST_LOCK_MS ? error : await attempt(of, Math.min(leftMs, GROUP_LOCK_MS));
     if (last !== undefined) fail(of, last);
   }

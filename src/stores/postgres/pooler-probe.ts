@@ -13,9 +13,7 @@ export async function areSessions(one: Query, other: Query): Promise<boolean> {
   const ones = new Set<number>();
   const others = new Set<number>();
   for (let round = 0; round < ROUNDS; round++) {
-    // oxlint-disable-next-line eslint/no-await-in-loop -- one transaction after the other: that is the question
     ones.add(await processOf(one));
-    // oxlint-disable-next-line eslint/no-await-in-loop
     others.add(await processOf(other));
   }
   // Databases without processes of their own give no number, or always the same.

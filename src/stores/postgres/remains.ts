@@ -52,7 +52,6 @@ export const rest = (of: string, more: string): string => `
 /** Deletes what is noted, piece by piece, up to a limit. Returns whether all of it is gone. */
 export async function sweepRemains(query: Query, hub: number): Promise<boolean> {
   for (let pieces = 0; pieces < PIECES_OF_SWEEP; pieces++) {
-    // oxlint-disable-next-line eslint/no-await-in-loop -- piece by piece
     if ((await query(SWEEP, [hub])).length === 0) return true;
   }
   return false;

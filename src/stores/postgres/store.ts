@@ -378,7 +378,6 @@ export class PostgresStore implements Store {
   /** Goes on where the last sweep ended. */
   async #sweepOrphans(query: Query): Promise<void> {
     for (let step = 0; step < ORPHAN_STEPS; step++) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- step by step
       const { last } = await sweepOrphans(query, this.#hub, this.#orphansAfter);
       this.#orphansAfter = last ?? 0;
       if (last === undefined) return;

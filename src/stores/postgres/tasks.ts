@@ -203,7 +203,6 @@ interface Found {
  */
 async function freeTasksOfDead(query: Query, hub: number, own: string): Promise<boolean> {
   for (let freed = 0; ; ) {
-    // oxlint-disable-next-line eslint/no-await-in-loop -- batch by batch
     const batch = await query(FREE_OF_DEAD, [hub, own]);
     freed += batch.length;
     if (batch.length < BATCH) return freed > 0;
@@ -217,7 +216,6 @@ async function freeTasksOfDead(query: Query, hub: number, own: string): Promise<
  */
 export async function sweepTasks(query: Query, hub: number): Promise<boolean> {
   for (let after: readonly number[] | undefined = [0, 0, Number.MIN_SAFE_INTEGER]; after !== undefined; ) {
-    // oxlint-disable-next-line eslint/no-await-in-loop -- page by page
     const [last] = await query(SWEEP, [hub, ...after]);
     const row = last && new Row(last);
     after = row && [row.integer(), row.integer(), row.integer()];

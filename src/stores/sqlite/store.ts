@@ -22,6 +22,7 @@ import {
   type TurnCommit,
   type WorkerInfo,
 } from "../../core/store.js";
+import { mayHaveChanged } from "../changed.js";
 import { Failure, GroupCommit } from "../group-commit.js";
 import { isFailed, type OperationResult } from "./batch.js";
 import type { DatabaseOptions } from "./database.js";
@@ -241,7 +242,7 @@ export class SqliteStore implements Store {
   ): void {
     const changed = new Set<string>();
     for (const [index, operation] of group.entries()) {
-      if (!mayHaveChanged(results[index])) continue;
+      if (!hasChanged(results[index])) continue;
       if (isCommand(operation) || showsInStatus(operation)) changed.add(operation.instanceId);
     }
     if (changed.size === 0 && !messages && nextDueMs === undefined) return;
@@ -274,23 +275,8 @@ function isCommand(operation: Operation): operation is Command {
   return "kind" in operation;
 }
 
-function mayHaveChanged(result: OperationResult | undefined): boolean {
+function hasChanged(result: OperationResult | undefined): boolean {
   if (result === undefined) return false;
   if (typeof result === "number") return result !== REFUSED;
-  if (isFailed(result)) return false;
-  switch (result.outcome) {
-    case "started":
-    case "replaced":
-    case "done":
-    case "purged":
-      return true;
-    case "attached":
-    case "returned":
-    case "refused":
-    case "notFound":
-    case "ended":
-    case "invalidState":
-    case "void":
-      return false;
-  }
+  return !isFailed(result) && mayHaveChanged(result);
 }
