@@ -3,11 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import type { Store } from "../../src/core/store.js";
 import { MemoryDatabase } from "../../src/stores/memory/database.js";
 import { openMemoryStore } from "../../src/stores/memory/store.js";
+import { openPostgresStore } from "../../src/stores/postgres/store.js";
 import { openSqliteStore } from "../../src/stores/sqlite/store.js";
+import { dropSchema, freshSchema, postgresUrl, storeUrl } from "../postgres-schema.js";
 import { FLAWS, operations, TURN_KINDS } from "./operations.js";
-import { type Coverage, Pair } from "./pair.js";
+import { type BatchOrder, type Coverage, Pair } from "./pair.js";
 
 /** About 20 seconds; set DIFFERENTIAL_RUNS and DIFFERENTIAL_SEED for more, or for others. */
 const RUNS = Number(process.env["DIFFERENTIAL_RUNS"] ?? 300);
@@ -19,29 +22,52 @@ const TIMEOUT_MS = Math.max(120_000, RUNS * 2_000);
 /** How many operations are done before everything is compared. */
 const COMPARE_EVERY = 10;
 
-test("SQLite and memory give the same answers to the same operations, and hold the same in the end", {
-  timeout: TIMEOUT_MS,
-}, async () => {
-  const coverage: Coverage = new Map();
-  await fc.assert(
-    fc.asyncProperty(operations, async (sequence) => {
-      await using hubs = await openBoth();
-      const pair = new Pair(hubs.memory, hubs.sqlite, coverage);
-      for (const [index, operation] of sequence.entries()) {
-        await pair.do(operation);
-        if (index % COMPARE_EVERY === 0) await pair.compare();
-      }
-      await pair.compare();
-    }),
-    {
-      numRuns: RUNS,
-      seed: SEED,
-      plugins: [fc.interruptAfterTimeLimit(TIMEOUT_MS - 10_000, { failOnInterrupt: true })],
-    },
-  );
-  const missing = mustHappen.filter((what) => !coverage.has(what));
-  expect(missing, "what never happened in any run").toEqual([]);
-});
+interface Opened {
+  readonly store: Store;
+  readonly reopen: () => Promise<Store>;
+}
+
+interface StoreCase {
+  readonly name: string;
+  readonly runs: number;
+  readonly order: BatchOrder;
+  readonly open: () => Promise<Opened & AsyncDisposable>;
+}
+
+const STORES: readonly StoreCase[] = [
+  { name: "SQLite", runs: RUNS, order: "one by one", open: onSqlite },
+  // Each operation is a round trip or more, each run a schema of its own.
+  { name: "PostgreSQL", runs: Math.ceil(RUNS / 3), order: "side by side", open: onPostgres },
+];
+
+test.for(STORES)(
+  "$name and memory give the same answers to the same operations, and hold the same in the end",
+  {
+    timeout: TIMEOUT_MS,
+  },
+  async ({ runs, order, open }, { skip }) => {
+    skip(open === onPostgres && postgresUrl === undefined, "there is no PostgreSQL server here");
+    const coverage: Coverage = new Map();
+    await fc.assert(
+      fc.asyncProperty(operations, async (sequence) => {
+        await using other = await open();
+        const pair = new Pair(onMemory(), other, coverage, order);
+        for (const [index, operation] of sequence.entries()) {
+          await pair.do(operation);
+          if (index % COMPARE_EVERY === 0) await pair.compare();
+        }
+        await pair.compare();
+      }),
+      {
+        numRuns: runs,
+        seed: SEED,
+        plugins: [fc.interruptAfterTimeLimit(TIMEOUT_MS - 10_000, { failOnInterrupt: true })],
+      },
+    );
+    const missing = mustHappen.filter((what) => !coverage.has(what));
+    expect(missing, "what never happened in any run").toEqual([]);
+  },
+);
 
 /** What the runs must have reached to mean anything. */
 const mustHappen: readonly string[] = [
@@ -82,24 +108,42 @@ const mustHappen: readonly string[] = [
   ),
 ];
 
-async function openBoth() {
-  const folder = mkdtempSync(join(tmpdir(), "tenure-differential-"));
-  const open = () => openSqliteStore({ file: join(folder, "hub.db"), inline: true });
+function onMemory(): Opened {
   const database = new MemoryDatabase();
-  const memory = { store: openMemoryStore({ database }), reopen: async () => openMemoryStore({ database }) };
-  const sqlite = {
-    store: await open(),
-    reopen: async () => {
-      await sqlite.store.close();
-      return open();
-    },
-  };
+  return { store: openMemoryStore({ database }), reopen: async () => openMemoryStore({ database }) };
+}
+
+async function onSqlite(): Promise<Opened & AsyncDisposable> {
+  const folder = mkdtempSync(join(tmpdir(), "tenure-differential-"));
+  return opened(
+    () => openSqliteStore({ file: join(folder, "hub.db"), inline: true }),
+    async () => rmSync(folder, { recursive: true, force: true }),
+  );
+}
+
+async function onPostgres(): Promise<Opened & AsyncDisposable> {
+  const schema = freshSchema();
+  return opened(
+    () => openPostgresStore({ url: storeUrl(schema) }),
+    () => dropSchema(schema),
+  );
+}
+
+async function opened(
+  open: () => Promise<Store>,
+  remove: () => Promise<void>,
+): Promise<Opened & AsyncDisposable> {
+  let store = await open();
   return {
-    memory,
-    sqlite,
+    store,
+    reopen: async () => {
+      await store.close();
+      store = await open();
+      return store;
+    },
     [Symbol.asyncDispose]: async () => {
-      await sqlite.store.close();
-      rmSync(folder, { recursive: true, force: true });
+      await store.close();
+      await remove();
     },
   };
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { answerEvents, type Command, type CommandAnswer } from "../../src/core/command.js";
 import { encodeChunk } from "../../src/core/history-codec.js";
 import type { Instance, ParentLink } from "../../src/core/instance.js";
-import type { RequestMessage } from "../../src/core/message.js";
+import type { Message, RequestMessage } from "../../src/core/message.js";
 import { commandOf, decodeRequest, encodeRequest, type Request } from "../../src/core/request.js";
 import { SHARD_COUNT } from "../../src/core/shard.js";
 import { startPolicy } from "../../src/core/start-policy.js";
@@ -12,6 +12,7 @@ import {
   ANY_MAIL,
   type ListCursor,
   type LoadedInstance,
+  type Shards,
   type Store,
   type TurnCommit,
 } from "../../src/core/store.js";
@@ -35,13 +36,20 @@ export interface Reopenable {
 /** How often what happened, over all runs: a test that never reaches a success proves nothing about it. */
 export type Coverage = Map<string, number>;
 
+/**
+ * Whether the commands of a batch and the turns of a group are carried out strictly one after the other. PostgreSQL
+ * carries out those of different IDs side by side, as if different callers had sent them: what they send is in order
+ * for each receiver, by the kind of the command, and no more is asked of it.
+ */
+export type BatchOrder = "one by one" | "side by side";
+
 export class Pair {
   readonly #model: Side;
   readonly #other: Side;
 
-  constructor(model: Reopenable, other: Reopenable, coverage: Coverage) {
-    this.#model = new Side(model, coverage);
-    this.#other = new Side(other, new Map());
+  constructor(model: Reopenable, other: Reopenable, coverage: Coverage, order: BatchOrder) {
+    this.#model = new Side(model, coverage, order);
+    this.#other = new Side(other, new Map(), order);
   }
 
   async do(operation: Operation): Promise<void> {
@@ -67,6 +75,7 @@ export class Pair {
 class Side {
   readonly #hub: Reopenable;
   readonly #coverage: Coverage;
+  readonly #order: BatchOrder;
   readonly #iids = new Names("instance");
   readonly #numbers = new Names("message");
   #told: unknown[] = [];
@@ -77,9 +86,10 @@ class Side {
   #ids = 0;
   #commits = 0;
 
-  constructor(hub: Reopenable, coverage: Coverage) {
+  constructor(hub: Reopenable, coverage: Coverage, order: BatchOrder) {
     this.#hub = hub;
     this.#coverage = coverage;
+    this.#order = order;
   }
 
   /** What the store has told since the last call. */
@@ -121,7 +131,10 @@ class Side {
   }
 
   async readEverything(): Promise<void> {
-    const all = await this.#ask(everything);
+    const all = await this.#ask(async (store) => {
+      const { messages, ...rest } = await everything(store);
+      return { ...rest, messages: this.#order === "one by one" ? messages : byReceiver(messages) };
+    });
     for (const { executions } of all.instances) {
       this.#count(`executions ${Math.min(executions.length, 4)}`);
       for (const { status, droppedMessages } of executions) {
@@ -145,10 +158,12 @@ class Side {
       const command = await this.#command(operation);
       if (command !== undefined) commands.push(command);
     }
-    const answers = await this.#ask((store) => store.execute(commands));
-    for (const [index, command] of commands.entries()) {
-      const answer = answers[index];
-      if (answer !== undefined) this.#count(`${labelOf(command)} ${outcomeOf(command, answer)}`);
+    for (const batch of this.#order === "one by one" ? [commands] : sideBySide(commands)) {
+      const answers = await this.#ask((store) => store.execute(batch));
+      for (const [index, command] of batch.entries()) {
+        const answer = answers[index];
+        if (answer !== undefined) this.#count(`${labelOf(command)} ${outcomeOf(command, answer)}`);
+      }
     }
   }
 
@@ -214,7 +229,7 @@ class Side {
   }
 
   async #requestCommand(pick: number, again: boolean): Promise<Command | undefined> {
-    const messages = await this.#hub.store.poll({ shards: "all", after: 0, limit: 1_000 });
+    const messages = await this.#messages(this.#hub.store);
     const waiting = messages.filter((message) => message.kind === "request");
     for (const message of waiting) this.#requests.set(message.n, message);
     const choice = again ? [...this.#requests.values()] : waiting;
@@ -228,7 +243,7 @@ class Side {
   // --- turns ------------------------------------------------------------------------------------------------------
 
   async #commit(operations: readonly TurnOperation[]): Promise<void> {
-    const turns: { readonly label: string; readonly turn: TurnCommit }[] = [];
+    const turns: LabelledTurn[] = [];
     for (const operation of operations) {
       const instance = await this.#instance(operation.id);
       if (instance === undefined) continue;
@@ -240,9 +255,10 @@ class Side {
       turns.push({ label: labelOfTurn(operation, loaded), turn });
       this.#turns.push(turn);
     }
-    const commits = turns.map(({ turn }) => turn);
+    const ordered = this.#order === "one by one" ? turns : inWaves(turns);
+    const commits = ordered.map(({ turn }) => turn);
     const results = await this.#ask((store) => store.commit(commits));
-    for (const [index, { label }] of turns.entries()) {
+    for (const [index, { label }] of ordered.entries()) {
       this.#count(`${label} ${results[index]?.accepted === true ? "accepted" : "refused"}`);
     }
   }
@@ -350,7 +366,7 @@ class Side {
       case "missingMessage":
         return { ...turn, consumed: [...turn.consumed, 1_000_000] };
       case "foreignMessage": {
-        const messages = await this.#hub.store.poll({ shards: "all", after: 0, limit: 1_000 });
+        const messages = await this.#messages(this.#hub.store);
         const foreign = messages.find(
           (message) => message.kind === "request" || message.iid !== instance.iid,
         );
@@ -429,7 +445,11 @@ class Side {
         : Array.from({ length: SHARD_COUNT }, (_, shard) => shard).filter((shard) => shard % 3 === seed - 1);
     const iid = this.#iids.pick(seed);
     const n = this.#numbers.pick(after);
-    const messages = await this.#ask((store) => store.poll({ shards, after: n, limit }));
+    const messages = await this.#ask((store) =>
+      this.#order === "one by one"
+        ? store.poll({ shards, after: n, limit })
+        : this.#messages(store, shards, limit),
+    );
     const { timers } = await this.#ask((store) => store.due({ shards, untilMs: this.#ms, limit }));
     const { unfinished } = await this.#ask(async (store) => ({
       unfinished: await store.unfinished({ shards, afterIid: iid, limit }),
@@ -464,6 +484,16 @@ class Side {
     } as const;
     await this.#ask((store) => store.recordRefusals([refusal]));
     this.#count("record refusal");
+  }
+
+  /** All messages, by receiver where only that order is promised. */
+  async #messages(store: Store, shards: Shards = "all", limit = 1_000): Promise<readonly Message[]> {
+    const messages: Message[] = [];
+    for (let page: readonly Message[] | undefined; page === undefined || page.length === limit; ) {
+      page = await store.poll({ shards, after: messages.at(-1)?.n ?? 0, limit });
+      messages.push(...page);
+    }
+    return this.#order === "one by one" ? messages : byReceiver(messages);
   }
 
   // --- helpers ----------------------------------------------------------------------------------------------------
@@ -537,6 +567,55 @@ class Side {
       startsChild: what === "child",
     };
   }
+}
+
+/** Commands of one kind at a time, in an order of IDs in which new rows are numbered by every store. */
+function sideBySide(commands: readonly Command[]): readonly (readonly Command[])[] {
+  const kinds = new Set(commands.map(kindOf));
+  return [...kinds].map((kind) =>
+    commands
+      .filter((command) => kindOf(command) === kind)
+      .toSorted((a, b) => (a.instanceId < b.instanceId ? -1 : a.instanceId > b.instanceId ? 1 : 0)),
+  );
+}
+
+/**
+ * Those that answer a parent are a kind for themselves: an answer comes after what other commands send. So is each
+ * purge: one that goes with its parent's is told among the children.
+ */
+function kindOf(command: Command): string {
+  if (command.kind === "purge") return `purge of ${command.instanceId}`;
+  const answers = "parent" in command && command.parent !== undefined;
+  return answers ? `${command.kind} for ${command.parent.iid}` : command.kind;
+}
+
+function byReceiver(messages: readonly Message[]): readonly Message[] {
+  const receiver = (message: Message): string =>
+    message.kind === "request" ? message.instanceId : String(message.iid).padStart(20, "0");
+  return messages.toSorted((a, b) => {
+    const [one, other] = [receiver(a), receiver(b)];
+    return one === other ? a.n - b.n : one < other ? -1 : 1;
+  });
+}
+
+interface LabelledTurn {
+  readonly label: string;
+  readonly turn: TurnCommit;
+}
+
+/** First turns of all instances before second ones, from one that ends its children to the next. */
+function inWaves(turns: readonly LabelledTurn[]): readonly LabelledTurn[] {
+  let floor = 0;
+  const nextOf = new Map<number, number>();
+  const placed = turns.map((labelled) => {
+    const { iid, end } = labelled.turn;
+    const alone = end?.terminateChildren !== undefined;
+    const wave = alone ? Math.max(floor, ...nextOf.values()) : Math.max(floor, nextOf.get(iid) ?? 0);
+    nextOf.set(iid, wave + 1);
+    if (alone) floor = wave + 1;
+    return { labelled, wave };
+  });
+  return placed.toSorted((a, b) => a.wave - b.wave).map(({ labelled }) => labelled);
 }
 
 /** Names for numbers, in the order in which they are met. */

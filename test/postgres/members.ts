@@ -69,7 +69,8 @@ export class Member {
 
   private constructor(child: ChildProcess, worker: string) {
     this.#child = child;
-    this.#exit = once(child, "exit");
+    // What a child said last may arrive after the news of its exit, but never after its channel is closed.
+    this.#exit = Promise.all([once(child, "exit"), once(child, "disconnect")]);
     this.pid = child.pid ?? 0;
     this.worker = worker;
     child.on("message", (message: unknown) => this.#onMessage(message));

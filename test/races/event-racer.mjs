@@ -2,13 +2,13 @@
 // stop, and reports which were accepted.
 import { once } from "node:events";
 import process from "node:process";
-import { openSqliteStore } from "../../dist/stores/sqlite/store.js";
+import { openRacingStore } from "./racing-store.mjs";
 
 /** Events under way at a time. */
 const LANES = 2;
 
-const { file, ids, racer } = JSON.parse(process.argv[2] ?? "{}");
-const store = await openSqliteStore({ file });
+const { track, ids, racer } = JSON.parse(process.argv[2] ?? "{}");
+const store = await openRacingStore(track);
 
 process.send?.("ready");
 await once(process, "message");

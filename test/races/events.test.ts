@@ -1,7 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { z } from "zod";
-import { openSqliteStore } from "../../src/stores/sqlite/store.js";
-import { canShareFiles, newHubFile, Racer, racersReady } from "./racers.js";
+import { GROUNDS, Racer, racersReady } from "./racers.js";
 
 const RAISERS = ["a", "b", "c"];
 const ROUNDS = 120;
@@ -21,49 +20,53 @@ const turned = z.object({
 });
 
 const racers: Racer[] = [];
-const removals: (() => void)[] = [];
-const shareable = await canShareFiles();
+const removals: (() => Promise<void>)[] = [];
 
 afterEach(async () => {
   for (const racer of racers) racer.kill();
   await Promise.all(racers.splice(0).map((racer) => racer.ended()));
-  for (const remove of removals.splice(0)) remove();
+  for (const remove of removals.splice(0)) await remove();
 });
 
-test("events that three processes raise while a fourth one continues, ends and restarts the instances are taken in once, or dropped and counted", {
-  timeout: 180_000,
-}, async ({ skip }) => {
-  skip(!shareable, "this Node's SQLite is older than 3.51.3 and does not share files");
-  const { file, remove } = newHubFile();
-  removals.push(remove);
-  const turner = new Racer("turn-racer.mjs", { file, ids: IDS, rounds: ROUNDS, racer: "t" });
-  racers.push(turner);
-  await racersReady([turner]);
-  const raisers = RAISERS.map((racer) => new Racer("event-racer.mjs", { file, ids: IDS, racer }));
-  racers.push(...raisers);
-  await racersReady(raisers);
+test.for(GROUNDS)(
+  "events that three processes raise $name while a fourth one continues, ends and restarts the instances are taken in once, or dropped and counted",
+  {
+    timeout: 180_000,
+  },
+  async ({ lay, closed }, { skip }) => {
+    const why = await closed();
+    if (why !== undefined) skip(why);
+    const { argument: track, open, remove } = lay();
+    removals.push(remove);
+    const turner = new Racer("turn-racer.mjs", { track, ids: IDS, rounds: ROUNDS, racer: "t" });
+    racers.push(turner);
+    await racersReady([turner]);
+    const raisers = RAISERS.map((racer) => new Racer("event-racer.mjs", { track, ids: IDS, racer }));
+    racers.push(...raisers);
+    await racersReady(raisers);
 
-  for (const racer of racers) racer.tell("go");
-  expect(await turner.said()).toBe("enough");
-  for (const raiser of raisers) raiser.tell("stop");
-  const reports = await Promise.all(raisers.map(async (raiser) => raised.parse(await raiser.said())));
-  turner.tell("take in what is left");
-  const { taken, counts } = turned.parse(await turner.said());
-  await Promise.all(racers.map((racer) => racer.ended()));
+    for (const racer of racers) racer.tell("go");
+    expect(await turner.said()).toBe("enough");
+    for (const raiser of raisers) raiser.tell("stop");
+    const reports = await Promise.all(raisers.map(async (raiser) => raised.parse(await raiser.said())));
+    turner.tell("take in what is left");
+    const { taken, counts } = turned.parse(await turner.said());
+    await Promise.all(racers.map((racer) => racer.ended()));
 
-  const accepted = new Set(reports.flatMap((report) => report.accepted));
-  const names = taken.map(({ name }) => name);
-  expect(new Set(names).size, "events that were taken in, each once").toBe(names.length);
-  expect(names.filter((name) => !accepted.has(name))).toEqual([]);
-  const store = await openSqliteStore({ file });
-  const executions = (await Promise.all(IDS.map((id) => store.executions(id)))).flat();
-  const dropped = executions.reduce((sum, { droppedMessages }) => sum + droppedMessages, 0);
-  expect(names.length + dropped).toBe(accepted.size);
-  expect(await store.poll({ shards: "all", after: 0, limit: 10 })).toEqual([]);
-  await store.close();
+    const accepted = new Set(reports.flatMap((report) => report.accepted));
+    const names = taken.map(({ name }) => name);
+    expect(new Set(names).size, "events that were taken in, each once").toBe(names.length);
+    expect(names.filter((name) => !accepted.has(name))).toEqual([]);
+    const store = await open();
+    const executions = (await Promise.all(IDS.map((id) => store.executions(id)))).flat();
+    const dropped = executions.reduce((sum, { droppedMessages }) => sum + droppedMessages, 0);
+    expect(names.length + dropped).toBe(accepted.size);
+    expect(await store.poll({ shards: "all", after: 0, limit: 10 })).toEqual([]);
+    await store.close();
 
-  // The race took place: everything that could happen did.
-  const outcomes = new Set(reports.flatMap((report) => Object.keys(report.outcomes)));
-  expect([...outcomes].toSorted()).toEqual(["done", "ended"]);
-  expect(Object.entries({ ...counts, dropped }).filter(([, count]) => count === 0)).toEqual([]);
-});
+    // The race took place: everything that could happen did.
+    const outcomes = new Set(reports.flatMap((report) => Object.keys(report.outcomes)));
+    expect([...outcomes].toSorted()).toEqual(["done", "ended"]);
+    expect(Object.entries({ ...counts, dropped }).filter(([, count]) => count === 0)).toEqual([]);
+  },
+);

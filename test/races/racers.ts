@@ -5,7 +5,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StoreHeldError } from "../../src/core/errors.js";
+import type { Store } from "../../src/core/store.js";
+import { openPostgresStore } from "../../src/stores/postgres/store.js";
 import { openSqliteStore } from "../../src/stores/sqlite/store.js";
+import { dropSchema, freshSchema, postgresUrl, storeUrl } from "../postgres-schema.js";
 
 /** A child process, from the folder of this file. */
 export class Racer {
@@ -20,7 +23,8 @@ export class Racer {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     this.#child.on("message", (message: unknown) => this.#messages.push(message));
-    this.#exit = once(this.#child, "exit");
+    // What a child said last may arrive after the news of its exit, but never after its channel is closed.
+    this.#exit = Promise.all([once(this.#child, "exit"), once(this.#child, "disconnect")]);
   }
 
   tell(message: string): void {
@@ -58,14 +62,52 @@ export async function racersReady(racers: readonly Racer[]): Promise<void> {
   }
 }
 
+/** A place where racers meet: the argument from which they open its store, see racing-store.mjs. */
+export interface Racetrack {
+  readonly argument: { readonly file: string } | { readonly url: string };
+  readonly open: () => Promise<Store>;
+  readonly remove: () => Promise<void>;
+}
+
+interface Ground {
+  readonly name: string;
+  readonly lay: () => Racetrack;
+  /** Why nobody can race here. */
+  readonly closed: () => Promise<string | undefined>;
+}
+
+/** Where processes race. */
+export const GROUNDS: readonly Ground[] = [
+  {
+    name: "on one SQLite file",
+    lay: () => {
+      const { file, remove } = newHubFile();
+      return { argument: { file }, open: () => openSqliteStore({ file }), remove: async () => remove() };
+    },
+    closed: async () =>
+      (await canShareFiles())
+        ? undefined
+        : "this Node's SQLite is older than 3.51.3 and does not share files",
+  },
+  {
+    name: "on one PostgreSQL",
+    lay: () => {
+      const schema = freshSchema();
+      const url = storeUrl(schema);
+      return { argument: { url }, open: () => openPostgresStore({ url }), remove: () => dropSchema(schema) };
+    },
+    closed: async () => (postgresUrl === undefined ? "there is no PostgreSQL server here" : undefined),
+  },
+];
+
 /** A new folder for a hub's file, and how to remove it. */
-export function newHubFile(): { readonly file: string; readonly remove: () => void } {
+function newHubFile(): { readonly file: string; readonly remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), "tenure-races-"));
   return { file: join(folder, "hub.db"), remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 /** Whether this Node's SQLite may share a file between processes at all. */
-export async function canShareFiles(): Promise<boolean> {
+async function canShareFiles(): Promise<boolean> {
   const { file, remove } = newHubFile();
   const first = await openSqliteStore({ file });
   try {

@@ -3,13 +3,13 @@
 import { once } from "node:events";
 import process from "node:process";
 import { startPolicy } from "../../dist/core/start-policy.js";
-import { openSqliteStore } from "../../dist/stores/sqlite/store.js";
+import { openRacingStore } from "./racing-store.mjs";
 
 /** Starts under way at a time: enough that group commits of several processes meet on the same IDs. */
 const LANES = 6;
 
-const { file, ids, ifLive, ifEnded, racer } = JSON.parse(process.argv[2] ?? "{}");
-const store = await openSqliteStore({ file });
+const { track, ids, ifLive, ifEnded, racer } = JSON.parse(process.argv[2] ?? "{}");
+const store = await openRacingStore(track);
 let executions = 0;
 
 async function start(instanceId) {

@@ -1,9 +1,8 @@
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import type { IfEndedAnswer, IfLive } from "../../src/core/start-policy.js";
 import { TestHub } from "../../src/stores/conformance/test-hub.js";
-import { openSqliteStore } from "../../src/stores/sqlite/store.js";
-import { canShareFiles, newHubFile, Racer, racersReady } from "./racers.js";
+import { GROUNDS, Racer, type Racetrack, racersReady } from "./racers.js";
 
 const RACERS = ["a", "b", "c", "d"];
 const PROCESSES = RACERS.length;
@@ -27,13 +26,12 @@ const told = z.array(
 type Told = z.infer<typeof told>[number];
 
 const racers: Racer[] = [];
-const removals: (() => void)[] = [];
-const shareable = await canShareFiles();
+const removals: (() => Promise<void>)[] = [];
 
 afterEach(async () => {
   for (const racer of racers) racer.kill();
   await Promise.all(racers.splice(0).map((racer) => racer.ended()));
-  for (const remove of removals.splice(0)) remove();
+  for (const remove of removals.splice(0)) await remove();
 });
 
 interface Race {
@@ -52,89 +50,93 @@ const oneWins: Readonly<Record<string, Race>> = {
   "attach, and return ended IDs": { ifLive: "attach", ifEnded: "return", used: false, loser: "attached" },
 };
 
-test.for(Object.entries(oneWins))(
-  `${PROCESSES} processes whose starts %s make one execution of each of ${IDS.length} IDs`,
-  { timeout: TIMEOUT_MS },
-  async ([, { ifLive, ifEnded, used, loser }], { skip }) => {
-    skip(!shareable, "this Node's SQLite is older than 3.51.3 and does not share files");
-    const { hub, answers } = await race(ifLive, ifEnded, used);
-    for (const id of IDS) {
-      const ofId = answers.filter(({ instanceId }) => instanceId === id);
-      const winners = ofId.filter(({ answer }) => answer.outcome === "started");
-      expect(winners, `who was told to have started ${id}`).toHaveLength(1);
-      const winner = winners[0]?.executionId;
-      const losers = ofId.filter(({ answer }) => answer.outcome !== "started");
-      expect(losers.map(whatLosersAreTold)).toEqual(losers.map(() => `${loser} by ${winner}`));
-      expect(ofId).toHaveLength(PROCESSES);
-      const executions = await hub.store.executions(id);
-      expect(executions[0]?.executionId).toBe(winner);
-      expect(executions).toHaveLength(used ? 2 : 1);
-      expect(await hub.mail(id)).toHaveLength(1);
-    }
-    const { records } = await hub.store.list({ filter: {}, limit: 1_000, examine: 1_000 });
-    expect(records.filter(({ instance }) => instance.status === "Pending")).toHaveLength(IDS.length);
-    await hub.store.close();
-  },
-);
+describe.each(GROUNDS)("$name", async ({ lay, closed }) => {
+  const why = await closed();
 
-test.for([
-  ["refused because it was used", "reject", "used"],
-  ["given the ended execution", "return", "returned"],
-] as const)(
-  `${PROCESSES} processes that start ended IDs are %s, and no execution is made`,
-  { timeout: TIMEOUT_MS },
-  async ([, ifEnded, outcome], { skip }) => {
-    skip(!shareable, "this Node's SQLite is older than 3.51.3 and does not share files");
-    const { hub, answers } = await race("reject", ifEnded, true);
-    expect(answers).toHaveLength(PROCESSES * IDS.length);
-    for (const id of IDS) {
-      const executions = await hub.store.executions(id);
-      expect(executions).toHaveLength(1);
-      const ofId = answers.filter(({ instanceId }) => instanceId === id);
-      const holder = executions[0]?.executionId;
-      expect(ofId.map(whatLosersAreTold)).toEqual(ofId.map(() => `${outcome} by ${holder}`));
-    }
-    await hub.store.close();
-  },
-);
+  test.for(Object.entries(oneWins))(
+    `${PROCESSES} processes whose starts %s make one execution of each of ${IDS.length} IDs`,
+    { timeout: TIMEOUT_MS },
+    async ([, { ifLive, ifEnded, used, loser }], { skip }) => {
+      if (why !== undefined) skip(why);
+      const { hub, answers } = await race(lay(), ifLive, ifEnded, used);
+      for (const id of IDS) {
+        const ofId = answers.filter(({ instanceId }) => instanceId === id);
+        const winners = ofId.filter(({ answer }) => answer.outcome === "started");
+        expect(winners, `who was told to have started ${id}`).toHaveLength(1);
+        const winner = winners[0]?.executionId;
+        const losers = ofId.filter(({ answer }) => answer.outcome !== "started");
+        expect(losers.map(whatLosersAreTold)).toEqual(losers.map(() => `${loser} by ${winner}`));
+        expect(ofId).toHaveLength(PROCESSES);
+        const executions = await hub.store.executions(id);
+        expect(executions[0]?.executionId).toBe(winner);
+        expect(executions).toHaveLength(used ? 2 : 1);
+        expect(await hub.mail(id)).toHaveLength(1);
+      }
+      const { records } = await hub.store.list({ filter: {}, limit: 1_000, examine: 1_000 });
+      expect(records.filter(({ instance }) => instance.status === "Pending")).toHaveLength(IDS.length);
+      await hub.store.close();
+    },
+  );
 
-test.for([
-  ["unused", false],
-  ["ended", true],
-] as const)(
-  `${PROCESSES} processes that replace each other on ${IDS.length} %s IDs make a run each, one after the other`,
-  { timeout: TIMEOUT_MS },
-  async ([, used], { skip }) => {
-    skip(!shareable, "this Node's SQLite is older than 3.51.3 and does not share files");
-    const { hub, answers } = await race("terminate", "start", used);
-    for (const id of IDS) {
-      const ofId = answers.filter(({ instanceId }) => instanceId === id);
-      expect(ofId).toHaveLength(PROCESSES);
-      const runs = ofId.map(({ executionId, answer }) => {
-        if (answer.outcome !== "started" && answer.outcome !== "replaced") throw new Error(answer.outcome);
-        expect(answer.executionId).toBe(executionId);
-        return answer;
-      });
-      runs.sort((a, b) => a.run - b.run);
-      expect(runs.map(({ outcome }) => outcome)).toEqual(["started", "replaced", "replaced", "replaced"]);
-      const executions = (await hub.store.executions(id)).toReversed();
-      expect(executions).toHaveLength(PROCESSES + (used ? 1 : 0));
-      expect(executions.slice(used ? 1 : 0).map(({ executionId }) => executionId)).toEqual(
-        runs.map(({ executionId }) => executionId),
-      );
-      expect(executions.map(({ run }) => run)).toEqual(executions.map((_, index) => index + 1));
-      const tokens = executions.map(({ fencingToken }) => fencingToken);
-      expect(tokens).toEqual([...new Set(tokens)].sort((a, b) => a - b));
-      expect(executions.map(({ status }) => status)).toEqual([
-        ...(used ? ["Completed"] : []),
-        ...RACERS.slice(1).map(() => "Terminated"),
-        "Pending",
-      ]);
-      expect(await hub.mail(id)).toHaveLength(1);
-    }
-    await hub.store.close();
-  },
-);
+  test.for([
+    ["refused because it was used", "reject", "used"],
+    ["given the ended execution", "return", "returned"],
+  ] as const)(
+    `${PROCESSES} processes that start ended IDs are %s, and no execution is made`,
+    { timeout: TIMEOUT_MS },
+    async ([, ifEnded, outcome], { skip }) => {
+      if (why !== undefined) skip(why);
+      const { hub, answers } = await race(lay(), "reject", ifEnded, true);
+      expect(answers).toHaveLength(PROCESSES * IDS.length);
+      for (const id of IDS) {
+        const executions = await hub.store.executions(id);
+        expect(executions).toHaveLength(1);
+        const ofId = answers.filter(({ instanceId }) => instanceId === id);
+        const holder = executions[0]?.executionId;
+        expect(ofId.map(whatLosersAreTold)).toEqual(ofId.map(() => `${outcome} by ${holder}`));
+      }
+      await hub.store.close();
+    },
+  );
+
+  test.for([
+    ["unused", false],
+    ["ended", true],
+  ] as const)(
+    `${PROCESSES} processes that replace each other on ${IDS.length} %s IDs make a run each, one after the other`,
+    { timeout: TIMEOUT_MS },
+    async ([, used], { skip }) => {
+      if (why !== undefined) skip(why);
+      const { hub, answers } = await race(lay(), "terminate", "start", used);
+      for (const id of IDS) {
+        const ofId = answers.filter(({ instanceId }) => instanceId === id);
+        expect(ofId).toHaveLength(PROCESSES);
+        const runs = ofId.map(({ executionId, answer }) => {
+          if (answer.outcome !== "started" && answer.outcome !== "replaced") throw new Error(answer.outcome);
+          expect(answer.executionId).toBe(executionId);
+          return answer;
+        });
+        runs.sort((a, b) => a.run - b.run);
+        expect(runs.map(({ outcome }) => outcome)).toEqual(["started", "replaced", "replaced", "replaced"]);
+        const executions = (await hub.store.executions(id)).toReversed();
+        expect(executions).toHaveLength(PROCESSES + (used ? 1 : 0));
+        expect(executions.slice(used ? 1 : 0).map(({ executionId }) => executionId)).toEqual(
+          runs.map(({ executionId }) => executionId),
+        );
+        expect(executions.map(({ run }) => run)).toEqual(executions.map((_, index) => index + 1));
+        const tokens = executions.map(({ fencingToken }) => fencingToken);
+        expect(tokens).toEqual([...new Set(tokens)].sort((a, b) => a - b));
+        expect(executions.map(({ status }) => status)).toEqual([
+          ...(used ? ["Completed"] : []),
+          ...RACERS.slice(1).map(() => "Terminated"),
+          "Pending",
+        ]);
+        expect(await hub.mail(id)).toHaveLength(1);
+      }
+      await hub.store.close();
+    },
+  );
+});
 
 function whatLosersAreTold({ answer }: Told): string {
   return answer.outcome === "refused"
@@ -143,14 +145,13 @@ function whatLosersAreTold({ answer }: Told): string {
 }
 
 /** Lets all processes start all IDs at once; the hub is open afterwards. */
-async function race(ifLive: IfLive, ifEnded: IfEndedAnswer, used: boolean) {
-  const { file, remove } = newHubFile();
-  removals.push(remove);
-  const store = await openSqliteStore({ file });
+async function race(track: Racetrack, ifLive: IfLive, ifEnded: IfEndedAnswer, used: boolean) {
+  removals.push(track.remove);
+  const store = await track.open();
   const hub = new TestHub({ store, dispose: () => store.close() }, 0);
   if (used) await Promise.all(IDS.map((id) => hub.bring(id, "Completed")));
   for (const racer of RACERS) {
-    racers.push(new Racer("start-racer.mjs", { file, ids: IDS, ifLive, ifEnded, racer }));
+    racers.push(new Racer("start-racer.mjs", { track: track.argument, ids: IDS, ifLive, ifEnded, racer }));
   }
   await racersReady(racers);
   for (const racer of racers) racer.tell("go");

@@ -6,10 +6,10 @@ import process from "node:process";
 import { answerEvents } from "../../dist/core/command.js";
 import { decodeChunk, encodeChunk } from "../../dist/core/history-codec.js";
 import { startPolicy } from "../../dist/core/start-policy.js";
-import { openSqliteStore } from "../../dist/stores/sqlite/store.js";
+import { openRacingStore } from "./racing-store.mjs";
 
-const { file, ids, rounds, racer } = JSON.parse(process.argv[2] ?? "{}");
-const store = await openSqliteStore({ file });
+const { track, ids, rounds, racer } = JSON.parse(process.argv[2] ?? "{}");
+const store = await openRacingStore(track);
 let stopped = false;
 let executions = 0;
 let commits = 0;

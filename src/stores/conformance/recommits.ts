@@ -50,6 +50,33 @@ export function checkRecommits(check: Check): void {
     assert.deepEqual(await everything(hub.store), before);
   });
 
+  check(
+    "a turn of an earlier run is told the token of that run, not that of the one that goes on",
+    async (hub) => {
+      await hub.run("order-1");
+      const turn = hub.turnOn(await hub.load("order-1"));
+      const token = await hub.accept(turn);
+      const continued = hub.nextOn(await hub.load("order-1"));
+      const next = await hub.accept(continued);
+      assert.ok(next > token);
+      assert.deepEqual(await hub.commit(turn), { accepted: true, fencingToken: token });
+      await hub.terminate("order-1");
+      await hub.run("order-1");
+      assert.ok((await hub.instance("order-1")).fencingToken > next);
+      assert.deepEqual(await hub.commit(turn), { accepted: true, fencingToken: token });
+      assert.deepEqual(await hub.commit(continued), { accepted: true, fencingToken: next });
+    },
+  );
+
+  check("a turn that continues as new is recognised where nothing is kept of the one before", async (hub) => {
+    await hub.run("order-1");
+    const turn = hub.nextOn(await hub.load("order-1"), { keepExecutions: 1 });
+    const token = await hub.accept(turn);
+    assert.deepEqual(await hub.commit(turn), { accepted: true, fencingToken: token });
+    await hub.terminate("order-1");
+    await hub.refuse({ ...turn, commitNumber: turn.commitNumber + 1 });
+  });
+
   check("a turn is recognised when the store is opened again", async (hub) => {
     await hub.run("order-1");
     const turn = hub.turnOn(await hub.load("order-1"));

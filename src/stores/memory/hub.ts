@@ -294,9 +294,8 @@ export class Hub {
     const row = this.#rows.get(turn.iid);
     if (row === undefined) return { accepted: false };
     if (!mayCommit(row, turn)) {
-      return wasCommitted(row, turn)
-        ? { accepted: true, fencingToken: row.instance.fencingToken }
-        : { accepted: false };
+      const fencingToken = wasCommitted(row, turn) ? tokenAfter(row, turn) : undefined;
+      return fencingToken === undefined ? { accepted: false } : { accepted: true, fencingToken };
     }
     const sequence = turn.sequence + 1;
     for (const n of turn.consumed) this.#deleteMail(row, n);
@@ -599,11 +598,20 @@ function mayCommit(row: Row, turn: TurnCommit): boolean {
 function wasCommitted(row: Row, turn: TurnCommit): boolean {
   const { instance, lastCommitNumber } = row;
   const sequence = turn.sequence + 1;
-  if (instance.generation === turn.generation && instance.sequence === sequence) {
-    if (instance.worker === turn.writer && lastCommitNumber === turn.commitNumber) return true;
+  if (instance.worker === turn.writer && lastCommitNumber === turn.commitNumber) {
+    if (instance.generation === turn.generation && instance.sequence === sequence) return true;
+    if (instance.generation === turn.generation + 1 && instance.sequence === 0) return true;
   }
   const written = row.chunks.get(turn.generation)?.find((chunk) => chunk.sequence === sequence);
   return written?.writer === turn.writer && written.commitNumber === turn.commitNumber;
+}
+
+/** The token of the execution that a commit led to, and never that of a later run; none where that one is gone. */
+function tokenAfter({ instance, executions }: Row, { generation, next }: TurnCommit): number | undefined {
+  const reached = next === undefined ? generation : generation + 1;
+  if (instance.generation === reached) return instance.fencingToken;
+  return executions.findLast((one) => one.generation >= generation && one.generation <= reached)
+    ?.fencingToken;
 }
 
 function addChunk(row: Row, chunk: StoredChunk): void {

@@ -70,11 +70,19 @@ describe.skipIf(postgresUrl === undefined)("a start whose ID was drawn for it", 
     expect(await rowsOf("message")).toHaveLength(1);
   });
 
-  test("is one statement, however many there are, and each of a mixed group gets its own answer", async () => {
-    await store.execute([start("held"), onNew("warm")]);
-    const before = store.roundTrips;
-    await store.execute([onNew("a"), onNew("b"), onNew("c")]);
-    expect(store.roundTrips - before).toBe(1);
+  test("is one statement, however many there are", async () => {
+    // The wake-ups that follow a start are statements of their own, whenever they come.
+    const silent = await openPostgresStore({ url: storeUrl(schema), capabilities: { notify: false } });
+    await silent.execute([onNew("warm")]);
+    const before = silent.roundTrips;
+    await silent.execute([onNew("a"), onNew("b"), onNew("c")]);
+    const roundTrips = silent.roundTrips - before;
+    await silent.close();
+    expect(roundTrips).toBe(1);
+  });
+
+  test("has its own answer among others in one batch", async () => {
+    await store.execute([start("held")]);
     const answers = await store.execute([onNew("d"), start("held"), onNew("e"), start("f")]);
     expect(answers.map(({ outcome }) => outcome)).toEqual(["started", "refused", "started", "started"]);
   });

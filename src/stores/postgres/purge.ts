@@ -68,6 +68,7 @@ const PURGE = `
   select p.parent, p.child from (
     select count(*) as parent, null::text as child, 0::bigint as place from purged
     union all
-    select c.parent_iid, c.id, c.iid from @inst c where c.parent_iid = any($2::bigint[]) and ${unindexed("c.hub")} = $1
+    select c.parent_iid, c.id, c.iid from @inst c
+    where c.parent_iid = any($2::bigint[]) and c.iid <> c.parent_iid and ${unindexed("c.hub")} = $1
   ) as p
   order by p.place`;

@@ -17,6 +17,9 @@ export const RAISES = 256;
 export const CONTINUES = 512;
 export const QUEUES = 1024;
 
+/** Parts whose turns send messages, which are numbered in the order in which the turns were given. */
+export const SENDS = REQUESTS | ENDS | CONTINUES;
+
 /** Parts that few turns have. A group that needs one of them gets them all, so that texts stay few. */
 const RARE = CHILDREN | CUSTOM_STATUS | PARKED | RAISES | CONTINUES;
 
@@ -44,9 +47,10 @@ function partsOfTurn(turn: TurnCommit): number {
   return parts;
 }
 
-/** A turn with the number that stands for its writer. */
+/** A turn, its place among those that were given, and the number that stands for its writer. */
 export interface NumberedTurn {
   readonly turn: TurnCommit;
+  readonly place: number;
   readonly writer: number;
 }
 
@@ -56,14 +60,14 @@ type Scalar = string | number | boolean | null;
 export interface TurnColumn {
   readonly name: string;
   readonly type: "bigint" | "integer" | "smallint" | "boolean" | "text";
-  readonly of: (turn: TurnCommit, writer: number) => Scalar;
+  readonly of: (turn: TurnCommit, commit: NumberedTurn) => Scalar;
 }
 
 const PROGRESS: readonly TurnColumn[] = [
   { name: "iid", type: "bigint", of: ({ iid }) => iid },
   { name: "generation", type: "bigint", of: ({ generation }) => generation },
   { name: "sequence", type: "bigint", of: ({ sequence }) => sequence },
-  { name: "writer", type: "bigint", of: (_turn, writer) => writer },
+  { name: "writer", type: "bigint", of: (_turn, { writer }) => writer },
   { name: "number", type: "bigint", of: ({ commitNumber }) => commitNumber },
   { name: "at", type: "bigint", of: ({ atMs }) => atMs },
   {
@@ -78,6 +82,7 @@ const PROGRESS: readonly TurnColumn[] = [
 const OF_PARTS: readonly (readonly [part: number, columns: readonly TurnColumn[]])[] = [
   [CONSUMES, [{ name: "consumed", type: "text", of: ({ consumed }) => arrayLiteral(consumed) }]],
   [STATUS, [{ name: "status", type: "smallint", of: statusOf }]],
+  [SENDS, [{ name: "place", type: "bigint", of: (_turn, { place }) => place }]],
   [
     TIMERS,
     [
@@ -185,8 +190,8 @@ export function valuesOf(
     hub,
     ...columns.map(({ of }) =>
       lone !== undefined && turns.length === 1
-        ? of(lone.turn, lone.writer)
-        : turns.map(({ turn, writer }) => of(turn, writer)),
+        ? of(lone.turn, lone)
+        : turns.map((commit) => of(commit.turn, commit)),
     ),
   ];
 }

@@ -12,6 +12,7 @@ import {
   QUEUES,
   RAISES,
   REQUESTS,
+  SENDS,
   STATUS,
   TIMERS,
   type TurnColumn,
@@ -48,7 +49,7 @@ export function turnStatement(parts: number, lone: boolean): TurnStatement {
 
 function build(parts: number, columns: readonly TurnColumn[], lone: boolean): string {
   const has = (part: number): boolean => (parts & part) !== 0;
-  const sends = has(REQUESTS | ENDS | CONTINUES);
+  const sends = has(SENDS);
   const expressions = [
     `up as (${guardedUpdate(has, columns, lone)})`,
     `recorded as (${RECORDED} ${has(CONTINUES) ? "and (next_execution is null or keep > 1)" : ""})`,
@@ -193,7 +194,7 @@ const QUEUED = `
 const FREED = `
   delete from @waiter w using up
   where ${keyed("w.iid", "up.iid")} and w.run = up.run and up.end_status is not null
-  returning w.n, w.waiting_iid, w.waiting_generation, w.waiting_task, up.answer`;
+  returning w.n, w.waiting_iid, w.waiting_generation, w.waiting_task, up.answer, up.place`;
 
 /** All that a turn changes of its execution's row at once: one statement must not write a row twice. */
 function executionUpdate(has: Has): string {
@@ -269,40 +270,57 @@ const WITHDRAWN = `
 const MESSAGE_COLUMNS =
   "hub, shard, iid, run, generation, task, mail, target, deduplication_key, sender_iid, sender_run, body";
 
-/** In one insert, so that messages are numbered in this order. */
+/**
+ * In one insert, so that messages are numbered in the order of the turns that send them, and those of a turn in the
+ * order of the branches. Rows are locked, and so found, in another.
+ */
 function messagesSent(has: Has): string {
   const branches = [
     ...(has(REQUESTS) ? [REQUESTS_SENT] : []),
     ...(has(ENDS) ? [answersSent(has)] : []),
     ...(has(CHILDREN) ? [CHILDREN_TOLD, UNSEEN_CHILDREN_TOLD] : []),
     ...(has(CONTINUES) ? [FIRST_MAIL] : []),
-  ];
-  return `insert into @message (${MESSAGE_COLUMNS}) ${branches.join(" union all ")} returning shard`;
+  ].map((branch, index) => `select ${index} as branch, b.* from (${branch}) b`);
+  return `
+    insert into @message (${MESSAGE_COLUMNS})
+    select ${MESSAGE_COLUMNS} from (${branches.join(" union all ")}) sends order by place, branch, nth
+    returning shard`;
+}
+
+/** The place of the turn that sends it, and among what it sends so. */
+interface Order {
+  readonly place?: string;
+  readonly nth: string;
 }
 
 /** The columns of a message; those that are not given are null. */
-function messageFields(fields: Readonly<Record<string, string>>): string {
-  return MESSAGE_COLUMNS.split(", ")
-    .map((name) => fields[name] ?? (MESSAGE_TEXTS.has(name) ? "null::text" : "null::bigint"))
-    .join(", ");
+function messageFields({ place = "up.place", nth }: Order, fields: Readonly<Record<string, string>>): string {
+  const columns = MESSAGE_COLUMNS.split(", ").map((name) => {
+    const value = fields[name] ?? (MESSAGE_TEXTS.has(name) ? "null::text" : "null::bigint");
+    return `${value} as ${name}`;
+  });
+  return [`${place} as place`, `${nth} as nth`, ...columns].join(", ");
 }
 
 const MESSAGE_TEXTS = new Set(["target", "deduplication_key"]);
 
 /** Requests to other IDs; those that start a child can be withdrawn by the sender's run. */
 const REQUESTS_SENT = `
-  select ${messageFields({
-    hub: "$1::integer",
-    shard: "r.shard",
-    target: "r.target",
-    deduplication_key: "r.key",
-    sender_iid: "case when r.starts = 1 then up.iid end",
-    sender_run: "case when r.starts = 1 then up.run end",
-    body: "r.body",
-  })}
+  select ${messageFields(
+    { nth: "r.nth" },
+    {
+      hub: "$1::integer",
+      shard: "r.shard",
+      target: "r.target",
+      deduplication_key: "r.key",
+      sender_iid: "case when r.starts = 1 then up.iid end",
+      sender_run: "case when r.starts = 1 then up.run end",
+      body: "r.body",
+    },
+  )}
   from up cross join lateral unnest(
     up.targets::text[], up.shards::smallint[], up.bodies::text[], up.keys::text[], up.starts::smallint[]
-  ) as r (target, shard, body, key, starts)`;
+  ) with ordinality as r (target, shard, body, key, starts, nth)`;
 
 /**
  * Answers the parent and all waiters that still wait: their generation must be the current one of a live run.
@@ -310,20 +328,23 @@ const REQUESTS_SENT = `
  */
 function answersSent(has: Has): string {
   return `
-  select ${messageFields({
-    hub: "p.hub",
-    shard: "p.shard",
-    iid: "p.iid",
-    generation: "p.generation",
-    task: "a.task",
-    body: "a.body",
-  })}
+  select ${messageFields(
+    { place: "a.place", nth: "a.n" },
+    {
+      hub: "p.hub",
+      shard: "p.shard",
+      iid: "p.iid",
+      generation: "p.generation",
+      task: "a.task",
+      body: "a.body",
+    },
+  )}
   from (
     select (up.parent::json ->> 'iid')::bigint as iid, (up.parent::json ->> 'generation')::bigint as generation,
-      (up.parent::json ->> 'task')::bigint as task, up.answer as body
+      (up.parent::json ->> 'task')::bigint as task, up.answer as body, up.place, 0 as n
     from up where up.end_status is not null and up.parent is not null
     union all
-    (select waiting_iid, waiting_generation, waiting_task, answer from freed order by n)
+    select waiting_iid, waiting_generation, waiting_task, answer, place, n from freed
   ) a
   join @inst p on ${keyed("p.iid", "a.iid")}
   where ${unindexed("p.hub")} = $1 and p.generation = a.generation
@@ -335,13 +356,16 @@ function answersSent(has: Has): string {
 }
 
 const CHILDREN_TOLD = `
-  select ${messageFields({
-    hub: "c.hub",
-    shard: "c.shard",
-    target: "c.id",
-    deduplication_key: "'end:' || c.parent_iid || ':' || c.parent_run || ':' || c.execution_id",
-    body: "up.children",
-  })}
+  select ${messageFields(
+    { nth: "c.iid" },
+    {
+      hub: "c.hub",
+      shard: "c.shard",
+      target: "c.id",
+      deduplication_key: "'end:' || c.parent_iid || ':' || c.parent_run || ':' || c.execution_id",
+      body: "up.children",
+    },
+  )}
   from up cross join lateral (
     select * from @inst where parent_iid = up.iid and parent_run = up.run offset 0
   ) c
@@ -352,13 +376,16 @@ const CHILDREN_TOLD = `
  * although the snapshot does not show it. The request names the parent's run, so that it harms nobody else.
  */
 const UNSEEN_CHILDREN_TOLD = `
-  select ${messageFields({
-    hub: "m.hub",
-    shard: "m.shard",
-    target: "m.target",
-    deduplication_key: "'end:' || up.iid || ':' || up.run || ':start:' || m.n",
-    body: "up.children",
-  })}
+  select ${messageFields(
+    { nth: "m.n" },
+    {
+      hub: "m.hub",
+      shard: "m.shard",
+      target: "m.target",
+      deduplication_key: "'end:' || up.iid || ':' || up.run || ':start:' || m.n",
+      body: "up.children",
+    },
+  )}
   from up cross join lateral (
     select * from @message where sender_iid = up.iid and sender_run = up.run offset 0
   ) m
@@ -366,12 +393,15 @@ const UNSEEN_CHILDREN_TOLD = `
 
 /** It does not raise the mail counter: whoever wrote the generation knows of it. */
 const FIRST_MAIL = `
-  select ${messageFields({
-    hub: "$1::integer",
-    shard: "up.shard",
-    iid: "up.iid",
-    generation: "up.generation + 1",
-    mail: "up.mail",
-    body: "up.next_events",
-  })}
+  select ${messageFields(
+    { nth: "0::bigint" },
+    {
+      hub: "$1::integer",
+      shard: "up.shard",
+      iid: "up.iid",
+      generation: "up.generation + 1",
+      mail: "up.mail",
+      body: "up.next_events",
+    },
+  )}
   from up where up.next_execution is not null`;

@@ -670,7 +670,7 @@ describe.skipIf(url === undefined)("turns on PostgreSQL", () => {
       const values = valuesOf(
         columns,
         HUB,
-        turns.map((turn) => ({ turn, writer: 1 })),
+        turns.map((turn, place) => ({ turn, place, writer: 1 })),
       );
       const rows = await queryOf(own)(`explain ${sql}`, values);
       return rows.map((row) => new Row(row).text()).join("\n");

@@ -46,7 +46,7 @@ async function numbered(
   for (const { writer } of turns) {
     if (!numbers.has(writer)) numbers.set(writer, await writerOf(writer));
   }
-  return turns.map((turn) => ({ turn, writer: numbers.get(turn.writer) ?? 0 }));
+  return turns.map((turn, place) => ({ turn, place, writer: numbers.get(turn.writer) ?? 0 }));
 }
 
 /**

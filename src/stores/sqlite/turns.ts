@@ -188,14 +188,26 @@ function buildUpdate({ status, parked, next, raises, ends, consumes }: Shape): s
       ${CONSUMED_EXIST[consumes] ?? ""}`;
 }
 
-/** The token where this very commit was accepted before and only its answer was lost. */
+/**
+ * The token where this very commit was accepted before and only its answer was lost. The row tells of the last
+ * commit, also of one that began a generation; the chunk of any. The row's token is that of the current execution:
+ * a commit that led to an earlier one is told that one's, and never the token of a later run.
+ */
 function tokenIfCommitted({ connection, hub }: Transaction, turn: Turn, writer: number): number {
+  const { iid, generation, commitNumber } = turn;
+  const sequence = turn.sequence + 1;
+  const reached = turn.next === undefined ? generation : generation + 1;
   const row = optionalRow(
     connection
       .sql(
-        `select i.token from inst i
+        `select case when i.generation = ? then i.token else (
+           select max(e.token) from execution e where e.iid = i.iid and e.generation between ? and ?
+         ) end
+         from inst i
          where i.iid = ? and i.hub = ? and (
-           (i.generation = ? and i.sequence = ? and i.writer = ? and i.commit_number = ?)
+           (i.writer = ? and i.commit_number = ? and (
+             (i.generation = ? and i.sequence = ?) or (i.generation = ? and i.sequence = 0)
+           ))
            or exists (
              select 1 from hist h
              where h.iid = i.iid and h.generation = ? and h.sequence = ? and h.writer = ? and h.commit_number = ?
@@ -203,17 +215,21 @@ function tokenIfCommitted({ connection, hub }: Transaction, turn: Turn, writer: 
          )`,
       )
       .get(
-        turn.iid,
+        reached,
+        generation,
+        reached,
+        iid,
         hub,
-        turn.generation,
-        turn.sequence + 1,
         writer,
-        turn.commitNumber,
-        turn.generation,
-        turn.sequence + 1,
+        commitNumber,
+        generation,
+        sequence,
+        generation + 1,
+        generation,
+        sequence,
         writer,
-        turn.commitNumber,
+        commitNumber,
       ),
   );
-  return row?.integer() ?? REFUSED;
+  return row?.optionalInteger() ?? REFUSED;
 }
