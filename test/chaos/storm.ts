@@ -1,11 +1,11 @@
 // What every fault is tried with: a server, three processes on one hub, callers; and the line that sums it up.
 import { randomBytes } from "node:crypto";
-import { writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TaskHub, type TaskHubConnection } from "../../src/index.js";
 import { miscounts } from "../postgres/counted.js";
 import { type Member, type MemberOptions, SharedHub, type Testimony } from "../postgres/members.js";
 import { Load } from "./load.js";
+import { printSummary, type Summary } from "./summary.js";
 
 /** How many jobs are under way at a time. */
 const IN_FLIGHT = 60;
@@ -133,7 +133,7 @@ export class Storm implements AsyncDisposable {
         .flatMap(({ errors }) => [...errors].map(([code, count]) => `${count} ${code}`))
         .join(", "),
     };
-    print(summary);
+    printSummary(summary);
     // Void, and not passed.
     const without = summary.injected === 0 ? ["the fault never bit: this shows nothing"] : [];
     const broken = [
@@ -148,50 +148,6 @@ export class Storm implements AsyncDisposable {
     await this.#connection.close();
     await this.hub[Symbol.asyncDispose]();
   }
-}
-
-/** A line of the table. */
-export interface Summary {
-  readonly fault: string;
-  /** Jobs that were acknowledged. */
-  readonly runs: number;
-  readonly injected: number;
-  /** Turns that the store refused to commit. */
-  readonly refused: number;
-  /** Activities that ran once more than their result needed. */
-  readonly again: number;
-  readonly lost: number;
-  readonly doubled: number;
-  /** The longest time between two steps of a job. */
-  readonly recoverMs: number;
-  readonly seconds: number;
-  /** What callers were told before they asked again. */
-  readonly errors: string;
-}
-
-const COLUMNS: readonly (readonly [head: string, width: number, cell: (summary: Summary) => string])[] = [
-  ["fault", 34, ({ fault }) => fault],
-  ["runs", 7, ({ runs }) => String(runs)],
-  ["injected", 9, ({ injected }) => String(injected)],
-  ["refused", 8, ({ refused }) => String(refused)],
-  ["again", 6, ({ again }) => String(again)],
-  ["lost", 5, ({ lost }) => String(lost)],
-  ["doubled", 8, ({ doubled }) => String(doubled)],
-  ["recover s", 10, ({ recoverMs }) => (recoverMs / 1000).toFixed(1)],
-  ["took s", 7, ({ seconds }) => seconds.toFixed(0)],
-  ["callers were told", 0, ({ errors }) => errors],
-];
-
-/** Past the test runner, which would head each line with the test's name. */
-function print(summary: Summary): void {
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, column) => (column === 0 ? cell.padEnd(34) : cell.padStart(COLUMNS[column]?.[1] ?? 0)))
-      .join("  ");
-  writeSync(
-    1,
-    `${line(COLUMNS.map(([head]) => head))}\n${line(COLUMNS.map(([, , cell]) => cell(summary)))}\n`,
-  );
 }
 
 function taskOf({ executionId, taskId }: Testimony): string {
