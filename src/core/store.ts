@@ -53,7 +53,7 @@ export interface Store {
   /**
    * Commits turns, each whole or not at all; results in the same order. Written only if the row is
    * live and its generation and sequence are the expected ones, every consumed message still exists,
-   * and, for a turn that ends the run, `mail` is the expected one.
+   * every timer that has fired is still set, and, for a turn that ends the run, `mail` is the expected one.
    */
   commit(turns: readonly TurnCommit[]): Promise<readonly CommitResult[]>;
 
@@ -182,6 +182,8 @@ export interface TurnCommit {
   readonly customStatus?: Payload | null;
   readonly timersSet: readonly TimerRow[];
   readonly timersCleared: readonly number[];
+  /** Timers whose firing this turn took in; each must still be set, and is cleared: a timer fires once. */
+  readonly timersFired?: readonly number[];
   /** Activities that go to a queue, for whichever process serves it. */
   readonly queued?: readonly QueuedActivity[];
   readonly requests: readonly OutboundRequest[];

@@ -125,6 +125,7 @@ describe("applyTurn", () => {
     expect(commit).toMatchObject({
       consumed: [],
       timersCleared: [],
+      timersFired: [1],
       parked: { code: "ForeignAwait", sinceMs: 1000 },
     });
     expect(commit.chunk).toBeUndefined();

@@ -103,7 +103,7 @@ function recordTurn(
   const { closed, othersAnswered } = answersIn(state, input.events);
   let otherOpenTasks = state.otherOpenTasks - othersAnswered;
   const timers = new Map<number, TimerRow>();
-  const cleared = [...input.firedTimers];
+  const cleared: number[] = [];
   const requests: OutboundRequest[] = [];
   const scheduled: OpenActivity[] = [];
   const recorded: HistoryEvent[] = [{ type: "OrchestratorStarted", atMs: input.atMs }, ...input.events];
@@ -144,6 +144,7 @@ function recordTurn(
   const queued = started.filter(isQueued);
   if (queued.length > 0) commit.queued = queued;
   commit.timersCleared = cleared;
+  if (input.firedTimers.length > 0) commit.timersFired = input.firedTimers;
   commit.requests = requests;
   if (instance.status === "Pending" && !ends) commit.status = "Running";
   if (instance.parked !== undefined) commit.parked = null;

@@ -195,11 +195,13 @@ export class Dispatcher {
 
   /** A timer of a run that began outside: the memory of the former one is void, once its turn is over. */
   #fireAnew(timer: DueTimer, former: Resident): void {
-    if (!former.busy) this.#reload(former);
-    this.#parts.env.spawn("firing a timer of a new run", async () => {
-      await this.#parts.env.yieldNow();
-      this.fire(timer);
-    });
+    if (former.busy) {
+      former.stale = true;
+      former.timersAfter = [...(former.timersAfter ?? []), timer];
+      return;
+    }
+    this.#reload(former);
+    this.fire(timer);
   }
 
   /** The store says that this instance is no longer what is in memory. */
@@ -775,6 +777,7 @@ export class Dispatcher {
     this.#settleTimers(resident.instance, resident.inbox, true);
     this.#parts.executor.forget(iid);
     if (this.#residents.get(iid) === resident) this.#residents.delete(iid);
+    for (const timer of resident.timersAfter ?? []) this.fire(timer);
   }
 
   #settleTimers({ iid, generation }: Instance, items: readonly InboxItem[], again: boolean): void {

@@ -3,7 +3,7 @@ import { decodeChunk } from "../core/history-codec.js";
 import type { Execution, Instance } from "../core/instance.js";
 import type { Mail } from "../core/message.js";
 import { readMail } from "../core/message.js";
-import type { LoadedInstance, NextGeneration } from "../core/store.js";
+import type { DueTimer, LoadedInstance, NextGeneration } from "../core/store.js";
 import { type OpenActivity, openTasksOf, type TurnState } from "../core/turn.js";
 
 /** Something for an instance's next turn, and where it is kept until that turn commits. */
@@ -45,6 +45,8 @@ export class Resident {
   lost: "handedOver" | "gone" | undefined;
   /** More has come for it than is in memory: it is to be read again. */
   stale = false;
+  /** Timers of a later run, which fire once this memory is dropped. */
+  timersAfter: readonly DueTimer[] | undefined;
   /** The messages that came with the load, until everything that waited for the load has come in, too. */
   #loadedWith: ReadonlySet<number> | undefined;
   #history: readonly HistoryEvent[] | undefined;
@@ -127,6 +129,8 @@ export class Resident {
     if (!this.isNew(mail)) return;
     // Mail of the next generation may come before the commit that begins it has been seen to be accepted.
     if (mail.generation !== undefined && mail.generation < this.instance.generation) return;
+    // For an earlier run, and dropped with its end: the message was on its way here for that long.
+    if (mail.run !== undefined && mail.run < this.instance.run) return;
     this.inbox.push(itemOf(mail));
     if (mail.mail === undefined || mail.mail <= this.#mailReceived) return;
     // Mail is numbered without gaps: one before this was accepted, and has not come yet. A load brings it.

@@ -56,6 +56,7 @@ export class ShardKeeper implements OwnedShards {
   #trustedUntilMs = Number.NEGATIVE_INFINITY;
   #renewedAtMs: number | undefined;
   #awaiting = false;
+  #wanted: { readonly of: readonly string[]; readonly owners: readonly string[] } = { of: [], owners: [] };
   /** Of its own will: everything is given back. */
   #draining = false;
   /** As others see it, too: whoever asked for it. */
@@ -156,6 +157,14 @@ export class ShardKeeper implements OwnedShards {
     }
   }
 
+  /** Who should own what changes with who is there, and each renewal asks. */
+  #wantedBy(workers: readonly string[]): readonly string[] {
+    const same =
+      workers.length === this.#wanted.of.length && workers.every((id, at) => id === this.#wanted.of[at]);
+    if (!same) this.#wanted = { of: workers, owners: ownersOf(workers) };
+    return this.#wanted.owners;
+  }
+
   /** Makes our share what it should be, as far as others let us. */
   async #follow({ workers, owners }: Membership): Promise<void> {
     const { leases, worker } = this.#parts;
@@ -165,7 +174,7 @@ export class ShardKeeper implements OwnedShards {
       ({ id, draining, late }) => !(draining || late === true || (this.#draining && id === worker)),
     );
     // With nobody who stays, everybody keeps what he has: work that nobody does would be worse.
-    const wanted = ownersOf(staying.map(({ id }) => id));
+    const wanted = this.#wantedBy(staying.map(({ id }) => id));
     const kept: number[] = [];
     const surplus: number[] = [];
     const free: number[] = [];

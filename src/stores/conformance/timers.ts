@@ -73,6 +73,33 @@ export function checkTimers(check: Check): void {
     );
   });
 
+  for (const [which, timersFired] of [
+    ["never was set", [1, 99]],
+    ["was cleared", [1, 3]],
+    ["has fired before", [1, 2]],
+    ["is another instance's", [1, 4]],
+  ] as const) {
+    check(`a turn that takes in the firing of a timer that ${which} is refused`, async (hub) => {
+      await hub.run("order-1");
+      await hub.run("order-2");
+      await hub.turn("order-1", { timersSet: [1, 2, 3].map((task) => ({ task, dueMs: task })) });
+      await hub.turn("order-2", { timersSet: [{ task: 4, dueMs: 4 }] });
+      await hub.turn("order-1", { timersCleared: [3] });
+      await hub.turn("order-1", { timersFired: [2] });
+      await hub.refuse(hub.turnOn(await hub.load("order-1"), { timersFired }));
+      await hub.refuse(hub.endOn(await hub.load("order-1"), {}, { timersFired }));
+      await hub.turn("order-1", { timersFired: [1] });
+      assert.equal((await due(hub, 10)).timers.length, 1);
+    });
+  }
+
+  check("a timer of an earlier generation does not fire in the next one", async (hub) => {
+    await hub.run("order-1");
+    await hub.turn("order-1", { timersSet: [{ task: 1, dueMs: 1 }] });
+    await hub.continueAsNew("order-1");
+    await hub.refuse(hub.turnOn(await hub.load("order-1"), { timersFired: [1] }));
+  });
+
   check("due reads only the shards that it asks for", async (hub) => {
     for (const id of ["a", "b"]) {
       await hub.run(id);

@@ -299,6 +299,7 @@ export class Hub {
     }
     const sequence = turn.sequence + 1;
     for (const n of turn.consumed) this.#deleteMail(row, n);
+    for (const task of turn.timersFired ?? []) row.timers.delete(task);
     for (const task of turn.timersCleared) row.timers.delete(task);
     for (const timer of turn.timersSet) this.#setTimer(row, timer.task, timer.dueMs);
     if (turn.chunk !== undefined) {
@@ -591,6 +592,7 @@ function mayCommit(row: Row, turn: TurnCommit): boolean {
   if (instance.generation !== turn.generation) return false;
   if (instance.sequence !== turn.sequence) return false;
   if (turn.end !== undefined && turn.mail !== ANY_MAIL && instance.mail !== turn.mail) return false;
+  if (turn.timersFired?.every((task) => row.timers.has(task)) === false) return false;
   return turn.consumed.every((n) => mail.has(n));
 }
 

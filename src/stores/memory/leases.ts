@@ -69,11 +69,9 @@ export class LeaseTable {
 
   membership(nowMs: number): Membership {
     const alive = [...this.#members.values()].filter(({ info }) => this.isAlive(info.id, nowMs));
-    return {
-      nowMs,
-      workers: alive.map(({ info, draining }) => ({ id: info.id, draining })),
-      owners: new Map([...this.#owners].filter(([, owner]) => this.isAlive(owner, nowMs))),
-    };
+    const workers = alive.map(({ info, draining }) => ({ id: info.id, draining }));
+    const ids = new Set(workers.map(({ id }) => id));
+    return { nowMs, workers, owners: new Map([...this.#owners].filter(([, owner]) => ids.has(owner))) };
   }
 
   workers(nowMs: number): readonly ShownWorker[] {

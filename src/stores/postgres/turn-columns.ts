@@ -36,6 +36,7 @@ function partsOfTurn(turn: TurnCommit): number {
   if (turn.consumed.length > 0) parts |= CONSUMES;
   if (turn.status !== undefined) parts |= STATUS;
   if (turn.timersSet.length > 0 || turn.timersCleared.length > 0) parts |= TIMERS;
+  if (turn.timersFired !== undefined) parts |= TIMERS;
   if (turn.requests.length > 0) parts |= REQUESTS;
   if (queuedBy(turn).length > 0) parts |= QUEUES;
   if (turn.customStatus !== undefined) parts |= CUSTOM_STATUS;
@@ -87,6 +88,7 @@ const OF_PARTS: readonly (readonly [part: number, columns: readonly TurnColumn[]
     TIMERS,
     [
       { name: "cleared", type: "text", of: clearedOf },
+      { name: "fired", type: "text", of: ({ timersFired = [] }) => arrayLiteral(timersFired) },
       { name: "set_tasks", type: "text", of: (turn) => timersOf(turn, ({ task }) => task) },
       // A fraction of a millisecond is rounded up: never early.
       { name: "set_dues", type: "text", of: (turn) => timersOf(turn, ({ dueMs }) => Math.ceil(dueMs)) },
@@ -209,10 +211,10 @@ function raisesOf({ raiseToken, next }: TurnCommit): number {
  * One statement must not delete and write the same row: what is set anew is written over, and where the generation is
  * over they all go.
  */
-function clearedOf({ timersCleared, timersSet, end, next }: TurnCommit): string {
+function clearedOf({ timersCleared, timersFired = [], timersSet, end, next }: TurnCommit): string {
   if (end !== undefined || next !== undefined) return arrayLiteral([]);
   const set = new Set(timersSet.map(({ task }) => task));
-  return arrayLiteral(timersCleared.filter((task) => !set.has(task)));
+  return arrayLiteral([...timersFired, ...timersCleared].filter((task) => !set.has(task)));
 }
 
 /** The timers that stay: the last word on each task, and none where the generation is over. */

@@ -115,12 +115,19 @@ function guardedUpdate(has: Has, columns: readonly TurnColumn[], lone: boolean):
       and ${unindexed("i.status")} < ${STATUS_CODES.Completed}
       ${has(ENDS) ? `and (u.end_status is null or u.seen_mail in (i.mail, ${ANY_MAIL}))` : ""}
       ${has(CONSUMES) ? CONSUMED_EXIST : ""}
+      ${has(TIMERS) ? FIRED_EXIST : ""}
     returning ${[...returned, "i.token", "i.run", "i.shard", "i.mail", "i.parent"].join(", ")}`;
 }
 
 const CONSUMED_EXIST = `and (
     select count(*) from @message m where m.n = any(u.consumed::bigint[]) and ${unindexed("m.iid")} = i.iid
   ) = cardinality(u.consumed::bigint[])`;
+
+/** Timers change with turns and ends only: where generation and sequence are as expected, so are they. */
+const FIRED_EXIST = `and (u.fired = '{}' or (
+    select count(*) from @timer t
+    where ${keyed("t.iid", "i.iid")} and t.generation = u.generation and t.task = any(u.fired::bigint[])
+  ) = cardinality(u.fired::bigint[]))`;
 
 function source(columns: readonly TurnColumn[], lone: boolean): string {
   const names = columns.map(({ name }) => name).join(", ");

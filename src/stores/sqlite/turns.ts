@@ -37,6 +37,7 @@ export function commitTurn(transaction: Transaction, turn: Turn): number {
 function hasEffects(turn: Turn): boolean {
   return (
     turn.timersCleared.length > 0 ||
+    turn.timersFired !== undefined ||
     turn.timersSet.length > 0 ||
     turn.requests.length > 0 ||
     turn.customStatus !== undefined ||
@@ -61,7 +62,7 @@ function writeEffects(transaction: Transaction, turn: Turn): number {
       .sql("update execution set custom_status = ? where iid = ? and generation = ?")
       .run(turn.customStatus, iid, generation);
   }
-  for (const task of turn.timersCleared) {
+  for (const task of [...(turn.timersFired ?? []), ...turn.timersCleared]) {
     connection
       .sql("delete from timer where iid = ? and generation = ? and task = ?")
       .run(iid, generation, task);
@@ -128,6 +129,8 @@ function updateInstance({ connection, hub }: Transaction, turn: Turn, writer: nu
   const [first] = consumed;
   if (consumed.length === 1 && first !== undefined) values.push(first);
   else if (consumed.length > 1) values.push(JSON.stringify(consumed), consumed.length);
+  const { timersFired = [] } = turn;
+  if (timersFired.length > 0) values.push(JSON.stringify(timersFired), timersFired.length);
   const sql = updateSql({
     status: status !== undefined,
     parked: parked !== undefined,
@@ -135,6 +138,7 @@ function updateInstance({ connection, hub }: Transaction, turn: Turn, writer: nu
     raises,
     ends,
     consumes: Math.min(consumed.length, 2),
+    fires: timersFired.length > 0,
   });
   return Number(connection.sql(sql).run(...values).changes) === 1;
 }
@@ -147,6 +151,7 @@ interface Shape {
   readonly ends: boolean;
   /** 0, 1, or 2 for more. */
   readonly consumes: number;
+  readonly fires: boolean;
 }
 
 const statements = new Map<number, string>();
@@ -158,7 +163,8 @@ function updateSql(shape: Shape): string {
     (shape.next ? 4 : 0) |
     (shape.ends ? 8 : 0) |
     (shape.raises << 4) |
-    (shape.consumes << 6);
+    (shape.consumes << 6) |
+    (shape.fires ? 1 << 8 : 0);
   let sql = statements.get(key);
   if (sql === undefined) {
     sql = buildUpdate(shape);
@@ -174,7 +180,12 @@ const CONSUMED_EXIST = [
          where m.n in (select value from json_each(?)) and m.iid = inst.iid) = ?`,
 ];
 
-function buildUpdate({ status, parked, next, raises, ends, consumes }: Shape): string {
+const FIRED_EXIST = `
+      and (select count(*) from timer t
+           where t.iid = inst.iid and t.generation = inst.generation
+             and t.task in (select value from json_each(?))) = ?`;
+
+function buildUpdate({ status, parked, next, raises, ends, consumes, fires }: Shape): string {
   return `
     update inst set
       sequence = ${next ? "0, generation = generation + 1" : "sequence + 1"},
@@ -185,7 +196,8 @@ function buildUpdate({ status, parked, next, raises, ends, consumes }: Shape): s
       ${raises > 0 ? `, token = token + ${raises}` : ""}
     where iid = ? and hub = ? and generation = ? and sequence = ? and status < 2
       ${ends ? ` and ? in (mail, ${ANY_MAIL})` : ""}
-      ${CONSUMED_EXIST[consumes] ?? ""}`;
+      ${CONSUMED_EXIST[consumes] ?? ""}
+      ${fires ? FIRED_EXIST : ""}`;
 }
 
 /**

@@ -64,6 +64,7 @@ type Rare = Partial<
     | "customStatus"
     | "timersSet"
     | "timersCleared"
+    | "timersFired"
     | "requests"
     | "parked"
     | "raiseToken"
@@ -147,6 +148,7 @@ function hasRare(turn: Turn): boolean {
   return (
     turn.timersSet.length > 0 ||
     turn.timersCleared.length > 0 ||
+    turn.timersFired !== undefined ||
     turn.requests.length > 0 ||
     turn.mail !== undefined ||
     turn.customStatus !== undefined ||
@@ -163,6 +165,7 @@ function rareOf(turn: Turn): Rare {
   if (turn.customStatus !== undefined) rare.customStatus = turn.customStatus;
   if (turn.timersSet.length > 0) rare.timersSet = turn.timersSet;
   if (turn.timersCleared.length > 0) rare.timersCleared = turn.timersCleared;
+  if (turn.timersFired !== undefined) rare.timersFired = turn.timersFired;
   if (turn.requests.length > 0) rare.requests = turn.requests;
   if (turn.parked !== undefined) rare.parked = turn.parked;
   if (turn.raiseToken !== undefined) rare.raiseToken = turn.raiseToken;

@@ -1,0 +1,110 @@
+import type { Random } from "./random.js";
+
+/** What can go wrong at a call of the store. */
+export type CallFault =
+  /** 40001 and the like: nothing was written, try again. */
+  | "conflict"
+  /** The store is not there: nothing was written. */
+  | "lost call"
+  /** It was carried out, and the caller is told that it was not served. */
+  | "lost reply"
+  /** The process dies with the call, or right after it took effect. */
+  | "crash before"
+  | "crash after"
+  /** On its way for longer than any lease. */
+  | "held call"
+  | "held reply"
+  /** A commit that was sent twice arrives a second time, later. */
+  | "duplicate"
+  /** The process stands still for longer than its lease, as by SIGSTOP. */
+  | "pause"
+  /** The process's wall clock is set. */
+  | "clock"
+  /** The store serves nobody for a while, */
+  | "store down"
+  /** or serves reads only. */
+  | "disk full";
+
+/** What can go wrong with a hint. */
+export type HintFault = "hint lost" | "hint twice" | "hint late";
+
+export type FaultKind = CallFault | HintFault;
+
+const CALL_FAULTS: readonly CallFault[] = [
+  "conflict",
+  "lost call",
+  "lost reply",
+  "crash before",
+  "crash after",
+  "held call",
+  "held reply",
+  "duplicate",
+  "pause",
+  "clock",
+  "store down",
+  "disk full",
+];
+const HINT_FAULTS: readonly HintFault[] = ["hint lost", "hint twice", "hint late"];
+
+/** How many faults a schedule has at most: it must get somewhere. */
+const MAX_FAULTS = 24;
+
+/** How likely a fault is, drawn for each kind and schedule. */
+const RATES = [0, 0, 0.002, 0.01, 0.04] as const;
+
+/**
+ * Draws faults. Each question draws once, whatever the answer, so that leaving one fault out does not shift the
+ * others: a failing schedule is made smaller by leaving out faults, by number.
+ */
+export class Faults {
+  readonly #random: Random;
+  readonly #without: ReadonlySet<number>;
+  readonly #rates = new Map<FaultKind, number>();
+  readonly #bit = new Map<FaultKind, number>();
+  #drawn = 0;
+  #on = true;
+
+  constructor(random: Random, without: ReadonlySet<number> = new Set()) {
+    this.#random = random;
+    this.#without = without;
+    for (const kind of [...CALL_FAULTS, ...HINT_FAULTS]) this.#rates.set(kind, random.pick(RATES));
+  }
+
+  /** How often each kind of fault bit. */
+  get bit(): ReadonlyMap<FaultKind, number> {
+    return this.#bit;
+  }
+
+  /** How many faults were drawn, those left out among them. */
+  get drawn(): number {
+    return this.#drawn;
+  }
+
+  /** From now on nothing goes wrong. */
+  heal(): void {
+    this.#on = false;
+  }
+
+  /** What goes wrong at this call, of what can. */
+  atCall(can: (kind: CallFault) => boolean): CallFault | undefined {
+    return this.#draw(CALL_FAULTS, can);
+  }
+
+  atHint(): HintFault | undefined {
+    return this.#draw(HINT_FAULTS, () => true);
+  }
+
+  #draw<K extends FaultKind>(kinds: readonly K[], can: (kind: K) => boolean): K | undefined {
+    let rest = this.#random.next();
+    for (const kind of kinds) {
+      rest -= this.#rates.get(kind) ?? 0;
+      if (rest >= 0) continue;
+      if (!this.#on || this.#drawn >= MAX_FAULTS || !can(kind)) return undefined;
+      const number = this.#drawn++;
+      if (this.#without.has(number)) return undefined;
+      this.#bit.set(kind, (this.#bit.get(kind) ?? 0) + 1);
+      return kind;
+    }
+    return undefined;
+  }
+}

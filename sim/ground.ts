@@ -1,0 +1,83 @@
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ShownWorker, Store } from "../src/core/store.js";
+import { LeaseTable, type MemoryLeaseOptions, MemoryLeases } from "../src/stores/memory/leases.js";
+import { openMemoryStore } from "../src/stores/memory/store.js";
+import { openSqliteStore } from "../src/stores/sqlite/store.js";
+
+/** A store to simulate on: new, and shared by several processes through leases. */
+export interface Ground extends AsyncDisposable {
+  readonly store: Store;
+  readonly leases: MemoryLeases;
+  readonly workers: () => Promise<readonly ShownWorker[]>;
+  /** Whether work may leave its owner's process. */
+  readonly tasks: boolean;
+}
+
+/** `memory alone` has no tasks, and so does exactly what `sqlite` does. */
+export const GROUNDS = ["memory", "memory alone", "sqlite"] as const;
+export type GroundKind = (typeof GROUNDS)[number];
+
+/** Makes ground after ground of a kind. */
+export interface Grounds extends Disposable {
+  readonly lay: (leases: MemoryLeaseOptions) => Promise<Ground>;
+}
+
+export async function groundsOf(kind: GroundKind): Promise<Grounds> {
+  return kind === "sqlite" ? sqliteGrounds() : memoryGrounds(kind === "memory");
+}
+
+function memoryGrounds(tasks: boolean): Grounds {
+  return {
+    lay: async (options) => {
+      const store = openMemoryStore({ leases: options });
+      const { leases } = store;
+      if (leases === undefined) throw new TypeError("a memory store was opened with leases and has none");
+      const table = new LeaseTable();
+      const own = tasks ? leases : leasesOn(table, options);
+      const workers = tasks ? () => store.workers() : async () => table.workers(options.now());
+      return { store, leases: own, workers, tasks, [Symbol.asyncDispose]: () => store.close() };
+    },
+    [Symbol.dispose]: () => {},
+  };
+}
+
+/**
+ * A SQLite file admits one engine. Here several share it all the same, by leases that only the simulation knows of: its
+ * statements must keep them apart. Each schedule gets a copy of an empty hub.
+ */
+async function sqliteGrounds(): Promise<Grounds> {
+  // In memory where there is such a place: what a disk adds is tried elsewhere.
+  const folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "tenure-sim-"));
+  const empty = join(folder, "empty.db");
+  await (await openSqliteStore({ file: empty, inline: true })).close();
+  let count = 0;
+  return {
+    lay: async (options) => {
+      const file = join(folder, `hub-${++count}.db`);
+      copyFileSync(empty, file);
+      const store = await openSqliteStore({ file, inline: true });
+      const table = new LeaseTable();
+      return {
+        store,
+        leases: leasesOn(table, options),
+        workers: async () => table.workers(options.now()),
+        tasks: false,
+        [Symbol.asyncDispose]: async () => {
+          await store.close();
+          for (const suffix of ["", "-wal", "-shm", "-engine"]) rmSync(`${file}${suffix}`, { force: true });
+        },
+      };
+    },
+    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+function leasesOn(table: LeaseTable, options: MemoryLeaseOptions): MemoryLeases {
+  return new MemoryLeases(
+    options,
+    () => table,
+    () => {},
+  );
+}

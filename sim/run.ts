@@ -1,0 +1,115 @@
+// npm run sim [-- --schedules N --from SEED --threads N]   many schedules
+// npm run sim -- --seed N [--log]                          one of them again, made smaller if it fails
+import { parseArgs } from "node:util";
+import { Worker } from "node:worker_threads";
+import { holdBackTaskRejections } from "../src/unhandled-rejections.js";
+import { GROUNDS, groundsOf } from "./ground.js";
+import type { LaneReport } from "./lane.js";
+import { shrink } from "./shrink.js";
+import { tryPlan } from "./trial.js";
+import { workloadOf } from "./workload.js";
+
+const { values } = parseArgs({
+  options: {
+    schedules: { type: "string", default: "20000" },
+    from: { type: "string", default: "1" },
+    threads: { type: "string", default: "2" },
+    seed: { type: "string" },
+    log: { type: "boolean", default: false },
+  },
+});
+
+process.exitCode = values.seed === undefined ? await tryMany() : await tryOne(whole("seed", values.seed));
+
+function whole(name: string, text: string): number {
+  const number = Number(text);
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  console.error(`--${name} must be a whole number above 0, not ${text}`);
+  process.exit(2);
+}
+
+async function tryMany(): Promise<number> {
+  const schedules = whole("schedules", values.schedules);
+  const from = whole("from", values.from);
+  const threads = whole("threads", values.threads);
+  const beganMs = performance.now();
+  const bit = new Map<string, number>();
+  const failed: LaneReport[] = [];
+  const seen = { schedules: 0, steps: 0, refused: 0, void: 0, replayed: 0 };
+  let shownMs = beganMs;
+  const note = (report: LaneReport): void => {
+    seen.steps += report.steps;
+    seen.refused += report.refusedCommits;
+    seen.replayed += report.replayed ? 1 : 0;
+    if (report.isVoid) seen.void += 1;
+    else seen.schedules += 1;
+    for (const [kind, times] of report.bit) bit.set(kind, (bit.get(kind) ?? 0) + times);
+    if (report.problems.length > 0) {
+      failed.push(report);
+      console.error(`seed ${report.seed} on ${report.ground}: ${report.problems.join("; ")}`);
+    }
+    if (performance.now() - shownMs < 10_000) return;
+    shownMs = performance.now();
+    console.error(`${seen.schedules} of ${schedules} schedules, ${failed.length} failed`);
+  };
+  await Promise.all(
+    Array.from({ length: threads }, (_, lane) => {
+      const count = Math.ceil(schedules / threads);
+      return inThread({ first: from + lane, step: threads, count }, note);
+    }),
+  );
+  const seconds = (performance.now() - beganMs) / 1000;
+  const lines = [
+    ["schedules in which something went wrong", seen.schedules],
+    ["void (nothing did)", seen.void],
+    ["run again with the same log, on both stores", seen.replayed],
+    ["steps", seen.steps],
+    ["commits refused", seen.refused],
+    ...[...bit]
+      .toSorted(([a], [b]) => a.localeCompare(b))
+      .map(([kind, times]) => [`fault: ${kind}`, times] as const),
+    ["seconds", Math.round(seconds)],
+    ["schedules per second", Math.round((seen.schedules + seen.void) / seconds)],
+    ["failed", failed.length],
+  ] as const;
+  for (const [what, count] of lines) console.log(`${what.padEnd(46)} ${String(count).padStart(10)}`);
+  for (const { seed } of failed.slice(0, 5)) console.log(`npm run sim -- --seed ${seed}`);
+  return failed.length === 0 ? 0 : 1;
+}
+
+function inThread(
+  data: { readonly first: number; readonly step: number; readonly count: number },
+  note: (report: LaneReport) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL("./lane.js", import.meta.url), { workerData: data });
+    worker.on("message", note);
+    worker.on("error", reject);
+    worker.on("exit", () => resolve());
+  });
+}
+
+/** Runs one seed on every store, and shows the smallest plan that still fails. */
+async function tryOne(seed: number): Promise<number> {
+  holdBackTaskRejections({ debug: () => {}, info: () => {}, warn: () => {}, error: () => {} });
+  const plan = { seed, workload: workloadOf(seed) };
+  let failures = 0;
+  for (const kind of GROUNDS) {
+    using grounds = await groundsOf(kind);
+    const trial = await tryPlan(plan, grounds);
+    console.log(
+      `${kind}: log ${trial.digest.slice(0, 16)}, ${trial.steps} steps, ${trial.problems.join("; ") || "fine"}`,
+    );
+    if (values.log) console.log(trial.log.join("\n"));
+    if (trial.problems.length === 0) continue;
+    failures += 1;
+    const small = await shrink(plan, grounds, trial.faultsDrawn);
+    const again = await tryPlan(small, grounds);
+    console.log(again.log.join("\n"));
+    console.log(`\nthe smallest that was found: ${again.problems.join("; ")}`);
+    for (const [client, operations] of small.workload.entries())
+      for (const operation of operations) console.log(`client ${client}: ${JSON.stringify(operation)}`);
+    console.log(`faults: ${[...again.bit].map(([kind, times]) => `${times} ${kind}`).join(", ") || "none"}`);
+  }
+  return failures === 0 ? 0 : 1;
+}

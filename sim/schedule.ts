@@ -1,0 +1,304 @@
+import { TaskHubClient } from "../src/client/task-hub-client.js";
+import type { Logger } from "../src/core/env.js";
+import { EngineFaultError } from "../src/core/errors.js";
+import { jsonCodec } from "../src/core/payload.js";
+import type { Store, TurnBoard, WorkerInfo } from "../src/core/store.js";
+import { createRegistry } from "../src/replay/definitions.js";
+import { LocalExecutor } from "../src/replay/local-executor.js";
+import { TaskHubWorker } from "../src/worker/task-hub-worker.js";
+import { EVENT, functionsOf, type Testimony } from "./app.js";
+import { type FaultKind, Faults } from "./faults.js";
+import type { Ground, Grounds } from "./ground.js";
+import { SimProcess, START_MS } from "./process.js";
+import { type Random, stream } from "./random.js";
+import { Scheduler, type Strategy } from "./scheduler.js";
+import { type Effect, StoreLine } from "./store-line.js";
+import { type Operation, perform, type Told, type Workload } from "./workload.js";
+
+/** What a client did, and when by the count of steps: between the two it took effect, if it did. */
+export interface Call {
+  /** Which process made it. */
+  readonly process: string;
+  readonly operation: Operation;
+  readonly calledAt: number;
+  returnedAt: number;
+  told: Told;
+}
+
+/** What is to be tried: all of it follows from the seed, but for what shrinking has left out. */
+export interface Plan {
+  readonly seed: number;
+  readonly workload: Workload;
+  /** Faults that are left out, by number. */
+  readonly without?: ReadonlySet<number>;
+}
+
+/** What is looked at while a schedule runs, and after it. */
+export interface Observer {
+  readonly onEffect: (effect: Effect) => void;
+  readonly onActivity: (seen: Testimony) => void;
+  /** Nothing is under way any more. */
+  readonly onEnd: (store: Store) => Promise<void>;
+}
+
+export interface Run {
+  readonly log: readonly string[];
+  readonly calls: readonly Call[];
+  readonly bit: ReadonlyMap<FaultKind, number>;
+  readonly faultsDrawn: number;
+  readonly steps: number;
+  readonly refusedCommits: number;
+  /** What went wrong for certain. */
+  readonly problems: string[];
+}
+
+const LEASE = { leaseMs: 3_000, renewMs: 900 };
+
+/** A schedule that takes longer than this is going in circles. */
+const MAX_STEPS = 60_000;
+
+/** How many rounds everything has to end in once nothing goes wrong any more, */
+const HEALING_ROUNDS = 24;
+/** and how long a round is. */
+const HEALING_ROUND_MS = 6_000;
+
+/** Keeps the worker's memory of instances small enough that replay happens. */
+const RESIDENTS = [1, 2, 50] as const;
+
+/** Runs the engine under a plan, on new ground. */
+export async function runSchedule(plan: Plan, grounds: Grounds, observer: Observer): Promise<Run> {
+  const clock = { nowMs: () => 0 };
+  await using ground = await grounds.lay({ now: () => START_MS + clock.nowMs(), ...LEASE });
+  const schedule = new Schedule(plan, ground, observer);
+  clock.nowMs = () => schedule.nowMs;
+  const run = await schedule.run();
+  if (run.problems.length === 0) await observer.onEnd(ground.store);
+  return run;
+}
+
+class Schedule {
+  readonly #plan: Plan;
+  readonly #observer: Observer;
+  readonly #random: Random;
+  readonly #scheduler: Scheduler;
+  readonly #faults: Faults;
+  readonly #line: StoreLine;
+  readonly #log: string[] = [];
+  readonly #calls: Call[] = [];
+  readonly #problems: string[] = [];
+  readonly #workers = new Set<SimProcess>();
+  #processes = 0;
+  #events = 0;
+  #refused = 0;
+
+  constructor(plan: Plan, ground: Ground, observer: Observer) {
+    this.#plan = plan;
+    this.#observer = observer;
+    this.#random = stream(plan.seed, "world");
+    const strategies: readonly [Strategy, Strategy, Strategy] = ["uniform", "priority", "starve"];
+    this.#scheduler = new Scheduler({
+      random: stream(plan.seed, "steps"),
+      strategy: this.#random.pick(strategies),
+      hurry: this.#random.pick([0, 0.02, 0.1]),
+      onStep: (nowMs, actor, label) => this.#log.push(`${nowMs} ${actor}: ${label}`),
+    });
+    this.#faults = new Faults(stream(plan.seed, "faults"), plan.without);
+    this.#line = new StoreLine({
+      scheduler: this.#scheduler,
+      random: stream(plan.seed, "line"),
+      faults: this.#faults,
+      ground,
+      onEffect: (effect) => this.#onEffect(effect),
+      onCrash: (process) => this.#onCrash(process),
+    });
+  }
+
+  get nowMs(): number {
+    return this.#scheduler.nowMs;
+  }
+
+  async run(): Promise<Run> {
+    const workers = 2 + this.#random.below(2);
+    for (let n = 0; n < workers; n++) this.#startWorker();
+    const working = this.#plan.workload.map((operations, n) => this.#startClient(n, operations));
+    let left = working.length;
+    for (const each of working) void each.then(() => left--);
+    this.#ended(await this.#scheduler.run(() => left === 0, MAX_STEPS), "the clients never came to an end");
+    await this.#heal();
+    return {
+      log: this.#log,
+      calls: this.#calls,
+      bit: this.#faults.bit,
+      faultsDrawn: this.#faults.drawn,
+      steps: this.#scheduler.taken,
+      refusedCommits: this.#refused,
+      problems: this.#problems,
+    };
+  }
+
+  #ended(stop: "done" | "idle" | "limit", problem: string): void {
+    if (stop !== "done") this.#problems.push(`${problem} (${stop})`);
+  }
+
+  // --- processes --------------------------------------------------------------------------------------------------
+
+  #newProcess(kind: string): SimProcess {
+    const number = ++this.#processes;
+    const name = `${kind}${number}`;
+    return new SimProcess(name, number, this.#scheduler, stream(this.#plan.seed, name), this.#loggerOf(name));
+  }
+
+  #startWorker(): void {
+    const process = this.#newProcess("worker");
+    this.#workers.add(process);
+    const worker = this.#workerOf(process);
+    worker.start().catch((error: unknown) => {
+      // As a process that cannot start: it ends, and is started again.
+      if (process.dead) return;
+      this.#log.push(`${process.name} could not start: ${String(error)}`);
+      process.kill();
+      this.#onCrash(process);
+    });
+  }
+
+  #workerOf(process: SimProcess): TaskHubWorker {
+    const { env } = process;
+    const logger = this.#loggerOf(process.name);
+    const registry = createRegistry(functionsOf(process, (seen) => this.#observer.onActivity(seen)));
+    const info: WorkerInfo = {
+      id: env.id(),
+      host: "simulated",
+      pid: this.#processes,
+      sinceMs: env.now(),
+      orchestrations: [...registry.orchestrations.keys()],
+      activities: [...registry.activities.keys()],
+    };
+    const board: TurnBoard = { cells: new BigInt64Array(new SharedArrayBuffer(24)), worker: info.id };
+    const replayEveryTurn = this.#random.below(4) === 0;
+    const executor = new LocalExecutor({ registry, env, codec: jsonCodec, logger, board, replayEveryTurn });
+    return new TaskHubWorker({
+      store: this.#line.storeOf(process),
+      executor,
+      env,
+      logger,
+      info,
+      board,
+      maxConcurrentActivities: 10,
+      maxResidentInstances: this.#random.pick(RESIDENTS),
+      onRefused: () => {},
+    });
+  }
+
+  #onCrash(process: SimProcess): void {
+    if (!this.#workers.delete(process)) return;
+    const keeper: SimProcess = this.#newProcess("supervisor");
+    void keeper.env.sleep(this.#random.between(10, 4_000)).then(() => this.#startWorker());
+  }
+
+  #clientOf(process: SimProcess): TaskHubClient {
+    const logger = this.#loggerOf(process.name);
+    const store = this.#line.storeOf(process);
+    return new TaskHubClient({ store, env: process.env, codec: jsonCodec, logger, requester: process.name });
+  }
+
+  /** A client, and those that go on with its work where it dies. */
+  async #startClient(n: number, operations: readonly Operation[]): Promise<void> {
+    const supervisor = this.#newProcess("supervisor");
+    let process = this.#newProcess(`client-${n}-`);
+    let client = this.#clientOf(process);
+    for (const operation of operations) {
+      const call: Call = {
+        process: process.name,
+        operation,
+        calledAt: this.#scheduler.taken,
+        returnedAt: Number.POSITIVE_INFINITY,
+        told: { kind: "unknown" },
+      };
+      this.#calls.push(call);
+      const answered = perform(client, process, operation, this.#newEvent()).then((told) => {
+        call.told = told;
+        call.returnedAt = this.#scheduler.taken;
+        this.#log.push(`${process.name} ${operation.do} was told ${JSON.stringify(told)}`);
+        return true;
+      });
+      for (let isOver = false; !isOver; ) {
+        isOver = await Promise.race([answered, supervisor.env.sleep(500).then(() => false)]);
+        if (isOver || !process.dead) continue;
+        process = this.#newProcess(`client-${n}-`);
+        client = this.#clientOf(process);
+        isOver = true;
+      }
+    }
+  }
+
+  #newEvent(): string {
+    return `event-${++this.#events}`;
+  }
+
+  /** Nothing that the engine says of its own faults is expected, whatever goes wrong around it. */
+  #loggerOf(name: string): Logger {
+    const ignore = (): void => {};
+    return {
+      debug: ignore,
+      info: ignore,
+      warn: (message, fields) =>
+        this.#log.push(`${name} warns: ${message} ${String(fields?.["error"] ?? "")}`),
+      error: (message, fields) => {
+        const error = fields?.["error"];
+        this.#log.push(`${name} complains: ${message} ${String(error ?? "")}`);
+        if (error instanceof EngineFaultError || fields?.["code"] === "EngineFault")
+          this.#problems.push(`${name}: ${message} ${String(error ?? "")}`);
+      },
+    };
+  }
+
+  #onEffect(effect: Effect): void {
+    if (effect.kind === "turn" && !effect.result.accepted) this.#refused += 1;
+    this.#log.push(`  ${JSON.stringify(effect)}`);
+    this.#observer.onEffect(effect);
+  }
+
+  // --- after the faults -------------------------------------------------------------------------------------------
+
+  /** Nothing goes wrong any more: whatever is live must come to its end, given what it waits for. */
+  async #heal(): Promise<void> {
+    this.#faults.heal();
+    this.#scheduler.calm();
+    this.#line.heal();
+    for (const worker of this.#workers) worker.pausedUntilMs = 0;
+    if (this.#workers.size === 0) this.#startWorker();
+    const process = this.#newProcess("healer");
+    const client = this.#clientOf(process);
+    for (let round = 1; ; round++) {
+      const healed = this.#healingRound(client, process);
+      let live: readonly string[] | undefined;
+      void healed.then((left) => {
+        live = left;
+      });
+      this.#ended(await this.#scheduler.run(() => live !== undefined, MAX_STEPS), "the healing stood still");
+      if (live === undefined || live.length === 0) return;
+      if (round < HEALING_ROUNDS) continue;
+      this.#problems.push(`never came to an end, although nothing went wrong any more: ${live.join(", ")}`);
+      return;
+    }
+  }
+
+  /** Gives every live instance what it may wait for. @returns those that were still live after a while. */
+  async #healingRound(client: TaskHubClient, process: SimProcess): Promise<readonly string[]> {
+    for (const id of await this.#liveIds(client)) {
+      for (const act of [() => client.resume(id), () => client.raiseEvent(id, EVENT, this.#newEvent())])
+        await act().catch(() => {}); // it may have ended meanwhile
+    }
+    await process.env.sleep(HEALING_ROUND_MS);
+    const onTheirWay = await this.#line.messages();
+    return [...(await this.#liveIds(client)), ...onTheirWay.map(({ kind, n }) => `${kind} ${n}`)];
+  }
+
+  async #liveIds(client: TaskHubClient): Promise<readonly string[]> {
+    const { instances } = await client.list({
+      runtimeStatus: ["Pending", "Running", "Suspended"],
+      top: 1000,
+    });
+    return instances.map(({ instanceId }) => instanceId);
+  }
+}

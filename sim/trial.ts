@@ -1,0 +1,40 @@
+import { createHash } from "node:crypto";
+import type { Grounds } from "./ground.js";
+import { unlinearizable } from "./linearizability.js";
+import { Oracle } from "./oracle.js";
+import { type Plan, type Run, runSchedule } from "./schedule.js";
+import type { Effect } from "./store-line.js";
+
+/** A schedule that was run, and what every check says of it. */
+export interface Trial extends Run {
+  /** The same for the same plan, on every store that can do the same. */
+  readonly digest: string;
+  /** Nothing went wrong in it: it shows nothing. */
+  readonly isVoid: boolean;
+}
+
+/** Runs a plan and checks it: by the engine's own assertions, the oracle, the callers' view, and the end of it all. */
+export async function tryPlan(plan: Plan, grounds: Grounds): Promise<Trial> {
+  const oracle = new Oracle();
+  const effects: Effect[] = [];
+  const run = await runSchedule(plan, grounds, {
+    onEffect: (effect) => {
+      effects.push(effect);
+      oracle.see(effect);
+    },
+    onActivity: (seen) => oracle.witness(seen),
+    onEnd: (store) => oracle.compare(store),
+  });
+  const disordered = unlinearizable(run.calls, effects).map(
+    (id) => `${id}: no order of the calls explains what their callers were told`,
+  );
+  const problems = [...run.problems, ...oracle.problems, ...disordered];
+  const hash = createHash("sha256");
+  for (const line of run.log) hash.update(line).update("\n");
+  return {
+    ...run,
+    problems,
+    digest: hash.digest("hex"),
+    isVoid: run.bit.size === 0 && run.refusedCommits === 0,
+  };
+}
