@@ -87,6 +87,7 @@ class Schedule {
   readonly #calls: Call[] = [];
   readonly #problems: string[] = [];
   readonly #workers = new Set<SimProcess>();
+  readonly #names = new Map<string, number>();
   #processes = 0;
   #events = 0;
   #refused = 0;
@@ -252,9 +253,17 @@ class Schedule {
     };
   }
 
+  /** Row IDs may have gaps, and where is a store's own affair: they are named in the order in which they are met. */
+  #named(text: string): string {
+    return text.replaceAll(/(\\*"iid\\*":)(\d+)/g, (_, key: string, iid: string) => {
+      if (!this.#names.has(iid)) this.#names.set(iid, this.#names.size + 1);
+      return `${key}${this.#names.get(iid)}`;
+    });
+  }
+
   #onEffect(effect: Effect): void {
     if (effect.kind === "turn" && !effect.result.accepted) this.#refused += 1;
-    this.#log.push(`  ${JSON.stringify(effect)}`);
+    this.#log.push(`  ${this.#named(JSON.stringify(effect))}`);
     this.#observer.onEffect(effect);
   }
 
