@@ -59,6 +59,7 @@ for (let seed = first; tried < count; seed += step) {
     isVoid: trial.isVoid,
     replayed,
   };
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
   parentPort?.postMessage(report);
 }
 for (const each of grounds.values()) each[Symbol.dispose]();

@@ -121,9 +121,9 @@ function applyCall({ operation, told }: Call, state: State): State | undefined {
       return seen(value, state);
     case "history":
     case "executions": {
-      const current = Array.isArray(value) ? value[0] : value;
+      const current: unknown = Array.isArray(value) ? value[0] : value;
       if (current === undefined) return when(state.status === "absent");
-      return when(state.status !== "absent" && matches(state, String(current)));
+      return when(state.status !== "absent" && current === (state.execution ?? current));
     }
     case "list":
     case "pass":

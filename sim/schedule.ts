@@ -1,5 +1,5 @@
 import { TaskHubClient } from "../src/client/task-hub-client.js";
-import type { Logger } from "../src/core/env.js";
+import type { LogFields, Logger } from "../src/core/env.js";
 import { EngineFaultError } from "../src/core/errors.js";
 import { jsonCodec } from "../src/core/payload.js";
 import type { Store, TurnBoard, WorkerInfo } from "../src/core/store.js";
@@ -74,6 +74,11 @@ export async function runSchedule(plan: Plan, grounds: Grounds, observer: Observ
   const run = await schedule.run();
   if (run.problems.length === 0) await observer.onEnd(ground.store);
   return run;
+}
+
+function told(fields: LogFields | undefined): string {
+  const error = fields?.["error"];
+  return error instanceof Error ? `${error.name}: ${error.message}` : "";
 }
 
 class Schedule {
@@ -242,13 +247,12 @@ class Schedule {
     return {
       debug: ignore,
       info: ignore,
-      warn: (message, fields) =>
-        this.#log.push(`${name} warns: ${message} ${String(fields?.["error"] ?? "")}`),
+      warn: (message, fields) => this.#log.push(`${name} warns: ${message} ${told(fields)}`),
       error: (message, fields) => {
         const error = fields?.["error"];
-        this.#log.push(`${name} complains: ${message} ${String(error ?? "")}`);
+        this.#log.push(`${name} complains: ${message} ${told(fields)}`);
         if (error instanceof EngineFaultError || fields?.["code"] === "EngineFault")
-          this.#problems.push(`${name}: ${message} ${String(error ?? "")}`);
+          this.#problems.push(`${name}: ${message} ${told(fields)}`);
       },
     };
   }

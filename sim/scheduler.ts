@@ -1,4 +1,4 @@
-import { Random } from "./random.js";
+import type { Random } from "./random.js";
 
 /** Somebody whose steps are scheduled: a process, or the network. */
 export interface Actor {

@@ -11,22 +11,17 @@ export async function shrink(
   maxTries = 400,
 ): Promise<Plan> {
   let smallest: Plan = { ...plan, without: plan.without ?? new Set() };
-  let tries = 0;
-  const fails = async (candidate: Plan): Promise<boolean> => {
-    tries += 1;
-    return (await tryPlan(candidate, grounds)).problems.length > 0;
-  };
-  for (let progress = true; progress && tries < maxTries; ) {
-    progress = false;
+  for (let tries = 0; ; ) {
+    let found: Plan | undefined;
     for (const candidate of smaller(smallest, faultsDrawn)) {
-      if (tries >= maxTries) break;
-      if (!(await fails(candidate))) continue;
-      smallest = candidate;
-      progress = true;
+      if (++tries > maxTries) return smallest;
+      if ((await tryPlan(candidate, grounds)).problems.length === 0) continue;
+      found = candidate;
       break;
     }
+    if (found === undefined) return smallest;
+    smallest = found;
   }
-  return smallest;
 }
 
 /** One step smaller, the largest steps first: a client, an operation, a fault, an instruction. */

@@ -41,7 +41,7 @@ const OUTAGE_MS = [200, 8_000] as const;
 const HOUR_MS = 3_600_000;
 
 /** What becomes of a call. */
-type Outcome<T> = { readonly value: T } | { readonly error: unknown };
+type Outcome<T> = { readonly value: T } | { readonly error: Error };
 
 /** Where a fault may strike: what is at stake differs. */
 interface Point {
@@ -102,12 +102,11 @@ export class StoreLine {
     };
     return new Proxy(store, {
       get: (target, key) => {
-        if (Object.hasOwn(own, key)) return Reflect.get(own, key);
+        if (Object.hasOwn(own, key)) return Reflect.get(own, key) as unknown;
         const member: unknown = Reflect.get(target, key);
         if (typeof member !== "function") return member;
         const point = WRITES.has(String(key)) ? write(String(key)) : read(String(key));
-        return (...args: unknown[]) =>
-          this.#call(process, point, async () => Reflect.apply(member, target, args));
+        return (...args: unknown[]) => this.#call(process, point, () => applied(member, target, args));
       },
     });
   }
@@ -119,8 +118,7 @@ export class StoreLine {
         const member: unknown = Reflect.get(target, key);
         if (typeof member !== "function") return member;
         const point = { label: `${name}.${String(key)}`, writes: true, repeatable: false, recognised: false };
-        return (...args: unknown[]) =>
-          this.#call(process, point, async () => Reflect.apply(member, target, args));
+        return (...args: unknown[]) => this.#call(process, point, () => applied(member, target, args));
       },
     });
   }
@@ -135,7 +133,10 @@ export class StoreLine {
         if (answer !== undefined)
           onEffect({ kind: "command", ...this.#moment(process, false), command, answer });
       }
-      // Stores may hint at commands that changed nothing; here all do, so that all schedules are alike.
+      // Stores may hint at commands that changed nothing, or not: here all do the same, so that all schedules are alike.
+      this.#hints = this.#hints.filter(
+        (hint) => !("messages" in hint) || hint.messages || hint.nextDueMs !== undefined,
+      );
       const told = commands.filter(
         (_, index) => answers[index] !== undefined && mayHaveChanged(answers[index]),
       );
@@ -259,7 +260,7 @@ export class StoreLine {
     try {
       outcome = { value: await effect() };
     } catch (error) {
-      outcome = { error };
+      outcome = { error: error instanceof Error ? error : new Error(String(error)) };
     }
     await Promise.resolve(); // hints of the memory store come a microtask later
     const hints = this.#hints;
@@ -294,6 +295,16 @@ const WRITES = new Set([
   "clearStrikes",
   "sweep",
 ]);
+
+/** Calls a method whose name is only known at run time; whoever asked for it knows what it returns. */
+async function applied(
+  // oxlint-disable-next-line typescript/no-unsafe-function-type -- what a proxy finds under a name
+  method: Function,
+  target: object,
+  args: readonly unknown[],
+): Promise<unknown> {
+  return Reflect.apply(method, target, args) as unknown;
+}
 
 function write(label: string): Point {
   return { label, writes: true, repeatable: true, recognised: false };
