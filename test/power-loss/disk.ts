@@ -41,8 +41,8 @@ interface Name {
   covered: number;
 }
 
-/** Whose fsyncs come back without having done anything. */
-export type Lie = (path: string) => boolean;
+/** Which fsyncs come back without having done anything: by file or folder, and its place among all fsyncs. */
+export type Lie = (path: string, nth: number) => boolean;
 
 /** What is found after a power loss. */
 export interface Remains {
@@ -63,6 +63,7 @@ export class Disk {
   readonly #open = new Map<number, { readonly path: string; readonly node: Node }>();
   readonly #names = new Map<string, Name>();
   readonly #isLie: Lie;
+  #fsyncs = 0;
 
   constructor(isLie: Lie = () => false) {
     this.#isLie = isLie;
@@ -88,7 +89,7 @@ export class Disk {
         for (const each of this.#behind(step.fd)) each.covered = each.pending.length;
         break;
       case "synced":
-        if (!this.#isLie(this.#opened(step.fd).path)) this.#settle(step.fd);
+        if (!this.#isLie(this.#opened(step.fd).path, this.#fsyncs++)) this.#settle(step.fd);
         break;
       case "unlinked":
         this.#rename(step.path, undefined, number);

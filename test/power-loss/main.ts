@@ -83,7 +83,7 @@ async function cutAll(folder: string, scratch: string): Promise<boolean> {
     const options = { ...common, cuts: LIE_CUTS, isLie, stopsAtLoss: true };
     const report = await timed(name, () => cutPower(recording, options));
     if (report.problems.length > 0) continue;
-    say(`${name}, and nothing was found to be lost: the check is blind`);
+    say(`a disk that ${name}, and nothing was found to be lost: the check is blind`);
     passed = false;
   }
   return passed;

@@ -9,7 +9,7 @@ import { type Recording, record, whyNot } from "./recording.js";
 /** A short recording, cut a few times; `npm run test:power-loss` does more of both. */
 const WORKLOAD = { stories: 24, padding: 24_000 };
 const CUTS = 60;
-const LIE_CUTS = 40;
+const LIE_CUTS = 100;
 const SEED = 1;
 const TIMEOUT_MS = 120_000;
 
@@ -50,7 +50,7 @@ describe.skipIf(reason !== undefined)("after a power loss", () => {
   );
 
   test.each(LIES)(
-    "something is, on a disk of which it is true that $name",
+    "something is, on a disk that says it did each fsync and $name",
     async ({ isLie }) => {
       const options = { cuts: LIE_CUTS, seed: SEED, scratch, goOnEvery: 20, isLie, stopsAtLoss: true };
       const report: CutReport = await cutPower(recording, options);
