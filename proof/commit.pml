@@ -595,7 +595,9 @@ again:
      skip;
      d_step { commitTurn(w); check() };
      if
+#ifndef ANSWERS_ARRIVE
      :: goto again                                           /* the answer was lost: persist asks again */
+#endif
      :: d_step { accepted -> advance(w); forgetCommit(w); how = 0; accepted = 0 }
 #ifdef REPAIR
      /* The memory is made to fit the row, and the same turn is sent again. */

@@ -29,7 +29,7 @@ const LOADED: LoadedInstance = {
   instance: {
     iid: 1,
     instanceId: "order-1",
-    kind: 0,
+    kind: "orchestration",
     name: "Order",
     executionId: "e1",
     run: 1,

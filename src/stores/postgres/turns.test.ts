@@ -180,7 +180,7 @@ describe.skipIf(url === undefined)("turns on PostgreSQL", () => {
     });
 
     describe("an event that comes between the snapshot and the lock of an end whatever came", () => {
-      const dropped = (iid: number): Promise<unknown[][]> =>
+      const dropped = (iid: number): Promise<unknown> =>
         numbers("select run, dropped from @execution where iid = $1 order by generation", [iid]);
 
       async function endUnseen(id: string): Promise<number> {
@@ -197,12 +197,20 @@ describe.skipIf(url === undefined)("turns on PostgreSQL", () => {
 
       test("does not reach the next run, and counts as dropped", async () => {
         const iid = await endUnseen("unseen-1");
-        const run: RunBegin = { over: ["Completed"], name: "O", tags: {}, executionId: "next", events: CHUNK };
+        const run: RunBegin = {
+          over: ["Completed"],
+          name: "O",
+          tags: {},
+          executionId: "next",
+          events: CHUNK,
+        };
         const began = await beginRuns({ query, hub: HUB, notice: newNotice() }, [
           { instanceId: "unseen-1", begin: run, atMs: AT, over: { iid } },
         ]);
         expect(began.get("unseen-1")).toMatchObject({ run: 2 });
-        expect(await numbers("select run, generation from @message where iid = $1", [iid])).toEqual([[null, 2]]);
+        expect(await numbers("select run, generation from @message where iid = $1", [iid])).toEqual([
+          [null, 2],
+        ]);
         expect(await dropped(iid)).toEqual([
           [1, 1],
           [2, 0],
