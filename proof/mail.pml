@@ -97,18 +97,26 @@ end:
   od
 }
 
-/* sweepWaiters and sweepOrphans, at any time. */
+/* sweepWaiters and sweepOrphans, at any time: of the run that has ended, and of those before it. */
+#define IS_OVER(r) (r < run_ || (r == run_ && !live))
+
+inline sweepMail(r) {
+#ifdef LEFT_MAIL_STAYS
+  message[r] = 0                                             /* deleted, and not counted */
+#else
+  dropLeftMail(r)
+#endif
+}
+
 proctype sweep() {
 end:
   do
-  :: d_step { !live && waiter[run_] -> answerLeftWaiters(run_) }
-  :: d_step { !live && message[run_] != 0 ->
-#ifdef LEFT_MAIL_STAYS
-       message[run_] = 0                                     /* deleted, and not counted */
-#else
-       dropLeftMail(run_)
+#ifndef WAITERS_NOT_SWEPT
+  :: d_step { IS_OVER(1) && waiter[1] -> answerLeftWaiters(1) }
+  :: d_step { IS_OVER(2) && waiter[2] -> answerLeftWaiters(2) }
 #endif
-     }
+  :: d_step { IS_OVER(1) && message[1] != 0 -> sweepMail(1) }
+  :: d_step { IS_OVER(2) && message[2] != 0 -> sweepMail(2) }
   od
 }
 
