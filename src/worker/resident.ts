@@ -133,8 +133,10 @@ export class Resident {
     if (mail.run !== undefined && mail.run < this.instance.run) return;
     this.inbox.push(itemOf(mail));
     if (mail.mail === undefined || mail.mail <= this.#mailReceived) return;
-    // Mail is numbered without gaps: one before this was accepted, and has not come yet. A load brings it.
-    if (mail.mail > this.#mailReceived + 1) this.stale = true;
+    // Mail is numbered without gaps, and a start has the number of the mail before it: one before this was accepted,
+    // and has not come yet. A load brings it.
+    const isCounted = mail.generation === undefined;
+    if (mail.mail > this.#mailReceived + (isCounted ? 1 : 0)) this.stale = true;
     this.#mailReceived = mail.mail;
   }
 

@@ -161,6 +161,8 @@ async function writeFirstSteps({ query, hub, notice }: Transaction, begun: reado
 }
 
 // Only a new row can lack a floor: one that was there has drawn above what was purged of its ID before.
+// Events that came while a turn ended the former run whatever came are still there: they are dropped, and counted, before
+// the new run could take them in.
 const WRITE_FIRST_STEPS = `
   with begun as (
     select * from unnest(
@@ -175,8 +177,12 @@ const WRITE_FIRST_STEPS = `
     from begun b join @shard s on s.hub = $1 and s.shard = b.shard
     where ${keyed("i.iid", "b.iid")} and b.generation = 1 and b.token <= s.token
     returning i.iid, i.token
+  ), left_over as (
+    delete from @message m using begun b
+    where ${keyed("m.iid", "b.iid")} and m.run < b.run and b.run > 1
+    returning m.iid
   ), retired as (
-    update @execution e set past = 1
+    update @execution e set past = 1, dropped = e.dropped + (select count(*) from left_over l where l.iid = b.iid)
     from begun b
     where ${keyed("e.iid", "b.iid")} and e.generation = b.generation - 1 and b.generation > 1
   ), executed as (

@@ -224,6 +224,7 @@ export interface OrphanSweep {
 /**
  * Looks at some messages after number `after`, and deletes mail that nobody will read: of instances that are not live,
  * and of runs and generations before the current one. Turns leave such mail where it crosses the end of its addressee.
+ * Events and commands among it count as dropped by the run that they were for.
  */
 export async function sweepOrphans(query: Query, hub: number, after: number): Promise<OrphanSweep> {
   const row = new Row((await query(SWEEP, [hub, after]))[0]);
@@ -241,6 +242,14 @@ const SWEEP = `
     where ${keyed("m.n", "s.n")} and s.iid is not null and (
       i.iid is null or i.status >= ${STATUS_CODES.Completed} or s.run < i.run or s.generation < i.generation
     )
-    returning m.n
+    returning m.n, m.iid, m.run
+  ), left_over as (
+    select iid, run, count(*) as n from gone where run is not null group by iid, run
+  ), counted as (
+    update @execution e set dropped = e.dropped + l.n
+    from left_over l cross join lateral (
+      select max(generation) as generation from @execution where iid = l.iid and run = l.run
+    ) last
+    where ${keyed("e.iid", "l.iid")} and e.generation = last.generation
   )
   select (select max(n) from seen), (select count(*)::integer from seen), (select count(*)::integer from gone)`;

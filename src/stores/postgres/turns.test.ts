@@ -1,10 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from "vitest";
+import type { RunBegin } from "../../core/command.js";
 import { encodeChunk } from "../../core/history-codec.js";
 import { shardOf } from "../../core/shard.js";
 import { ANY_MAIL, type TurnCommit } from "../../core/store.js";
 import { Row, STATUS_CODES } from "../rows.js";
+import { beginRuns } from "./begin-run.js";
 import { columnTypes } from "./driver.js";
 import { finishRuns, sweepOrphans } from "./end-run.js";
 import { KEYED_PLANS } from "./keyed.js";
@@ -175,6 +177,52 @@ describe.skipIf(url === undefined)("turns on PostgreSQL", () => {
       expect(result).toEqual([1]);
       expect(await mailOf(waiting)).toHaveLength(1);
       expect(await numbers("select count(*) from @waiter where iid = $1", [iid])).toEqual([[0]]);
+    });
+
+    describe("an event that comes between the snapshot and the lock of an end whatever came", () => {
+      const dropped = (iid: number): Promise<unknown> =>
+        numbers("select run, dropped from @execution where iid = $1 order by generation", [iid]);
+
+      async function endUnseen(id: string): Promise<number> {
+        const iid = await begin({ id });
+        const end = { ...(await endOf(iid)), mail: ANY_MAIL };
+        const result = await during(
+          (held) => raise(iid, held),
+          () => commit([end]),
+        );
+        expect(result).toEqual([1]);
+        expect(await mailOf(iid)).toHaveLength(1); // or this tests nothing
+        return iid;
+      }
+
+      test("does not reach the next run, and counts as dropped", async () => {
+        const iid = await endUnseen("unseen-1");
+        const run: RunBegin = {
+          over: ["Completed"],
+          name: "O",
+          tags: {},
+          executionId: "next",
+          events: CHUNK,
+        };
+        const began = await beginRuns({ query, hub: HUB, notice: newNotice() }, [
+          { instanceId: "unseen-1", begin: run, atMs: AT, over: { iid } },
+        ]);
+        expect(began.get("unseen-1")).toMatchObject({ run: 2 });
+        expect(await numbers("select run, generation from @message where iid = $1", [iid])).toEqual([
+          [null, 2],
+        ]);
+        expect(await dropped(iid)).toEqual([
+          [1, 1],
+          [2, 0],
+        ]);
+      });
+
+      test("is swept, and counts as dropped", async () => {
+        const iid = await endUnseen("unseen-2");
+        await sweepOrphans(query, HUB, 0);
+        expect(await mailOf(iid)).toEqual([]);
+        expect(await dropped(iid)).toEqual([[1, 1]]);
+      });
     });
 
     test("a child that is born between the snapshot and the lock is told that its parent has ended", async () => {

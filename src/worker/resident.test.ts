@@ -1,0 +1,79 @@
+import { expect, test } from "vitest";
+import { encodeChunk } from "../core/history-codec.js";
+import type { Mail } from "../core/message.js";
+import type { LoadedInstance } from "../core/store.js";
+import { Resident } from "./resident.js";
+
+const EVENT: Mail = {
+  kind: "mail",
+  n: 7,
+  shard: 0,
+  iid: 1,
+  run: 1,
+  mail: 1,
+  events: encodeChunk([{ type: "EventRaised", atMs: 0, name: "late" }]),
+};
+
+/** The first mail of the generation that begins after the event was accepted: it carries the same mail counter. */
+const START: Mail = {
+  kind: "mail",
+  n: 8,
+  shard: 0,
+  iid: 1,
+  generation: 2,
+  mail: 1,
+  events: encodeChunk([{ type: "ExecutionStarted", atMs: 0 }]),
+};
+
+const LOADED: LoadedInstance = {
+  instance: {
+    iid: 1,
+    instanceId: "order-1",
+    kind: "orchestration",
+    name: "Order",
+    executionId: "e1",
+    run: 1,
+    generation: 1,
+    sequence: 1,
+    fencingToken: 1,
+    status: "Running",
+    suspended: false,
+    mail: 0,
+    activities: 0,
+    createdAtMs: 0,
+    updatedAtMs: 0,
+  },
+  execution: {
+    executionId: "e1",
+    run: 1,
+    generation: 1,
+    name: "Order",
+    status: "Running",
+    tags: {},
+    fencingToken: 1,
+    droppedMessages: 0,
+    createdAtMs: 0,
+    updatedAtMs: 0,
+  },
+  chunks: [],
+  messages: [],
+};
+
+test("memory is read again when a generation's start overtakes an event that was accepted before it", () => {
+  const resident = new Resident(LOADED, false);
+  resident.receive(START);
+  expect(resident.isVoid()).toBe(true);
+});
+
+test("memory stays when the start comes after the event", () => {
+  const resident = new Resident(LOADED, false);
+  resident.receive(EVENT);
+  resident.receive(START);
+  expect(resident.isVoid()).toBe(false);
+});
+
+test("memory is read again when an event overtakes another one", () => {
+  const resident = new Resident(LOADED, false);
+  resident.receive({ ...EVENT, mail: 2 });
+  expect(resident.isVoid()).toBe(true);
+});
