@@ -216,7 +216,7 @@ async function connect(options: ConnectOptions) {
   const logger = options.logger ?? silentLogger;
   const env = options.env ?? systemEnv(logger);
   const codec = options.codec ?? jsonCodec;
-  const store = await openStore(options.store, options.taskHub ?? "default", logger);
+  const store = await openStore(options.store, parseLabel("taskHub", options.taskHub ?? "default"), logger);
   const refusals = new RefusalLog(env, store, logger);
   const requester = options.requester ?? `${hostname()} pid ${process.pid}`;
   const client = new TaskHubClient({ store, env, codec, logger, requester, refusals });

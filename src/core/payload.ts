@@ -15,7 +15,7 @@ export interface PayloadCodec {
   decode(payload: Payload): string;
 }
 
-/** The largest payload, in UTF-16 code units of its text (4 MB). */
+/** The largest payload, in UTF-16 code units: of its JSON, and of what the codec makes of it (4 MB). */
 export const MAX_PAYLOAD_LENGTH = 4 * 1024 * 1024;
 
 /** The largest custom status, in UTF-16 code units of its JSON text. Durable Functions' limit of 16 KB. */
@@ -40,14 +40,25 @@ export const jsonCodec: PayloadCodec = {
  */
 export function encodeValue(codec: PayloadCodec, value: unknown, what: string): Payload | undefined {
   if (value === undefined) return undefined;
-  checkValue(value, what, [], []);
-  const json = JSON.stringify(value);
-  const payload = codec.encode(json);
+  new ValueCheck(what).check(value, [], []);
+  const payload = codec.encode(stringify(value, what));
   if (payload.length > MAX_PAYLOAD_LENGTH) {
     throw new LimitExceededError("payload", MAX_PAYLOAD_LENGTH, payload.length, what);
   }
-  if (payload !== json) checkText(payload, what);
+  if (codec !== jsonCodec) checkText(payload, what);
   return payload;
+}
+
+/** Values that are another thing each time they are read pass the check, and may fail here. */
+function stringify(value: unknown, what: string): string {
+  let json: unknown;
+  try {
+    json = JSON.stringify(value);
+  } catch (cause) {
+    throw refuse(what, [], "another value at each reading", "send plain data", cause);
+  }
+  if (typeof json === "string") return json;
+  throw refuse(what, [], "another value at each reading", "send plain data");
 }
 
 /** JSON text is always fit to be stored; what another codec made of it may be bytes in the clothes of text. */
@@ -64,52 +75,89 @@ export function decodeValue(codec: PayloadCodec, payload: Payload | undefined): 
 
 type Path = readonly (string | number)[];
 
-function checkValue(value: unknown, what: string, path: Path, ancestors: readonly object[]): void {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
+/** One value's way through the check: says where it cannot travel, and ends where it is too long to. */
+class ValueCheck {
+  readonly #what: string;
+  /** The JSON is at least this long: what is shared counts each time, so that the walk ends. */
+  #length = 0;
+
+  constructor(what: string) {
+    this.#what = what;
+  }
+
+  check(value: unknown, path: Path, ancestors: readonly object[]): void {
+    this.#count(typeof value === "string" ? value.length + 2 : 1);
+    switch (typeof value) {
+      case "string":
+      case "boolean":
+        return;
+      case "number":
+        if (Number.isFinite(value)) return;
+        throw this.#refuse(path, String(value), "JSON has no such number; send null or a string");
+      case "bigint":
+        throw this.#refuse(path, "a BigInt", "send it as a string");
+      case "function":
+        throw this.#refuse(path, "a function", "send data only");
+      case "symbol":
+        throw this.#refuse(path, "a symbol", "send data only");
+      case "undefined":
+        throw this.#refuse(path, "undefined in an array", "use null");
+      case "object":
+        if (value !== null) this.#checkObject(value, path, ancestors);
+    }
+  }
+
+  #checkObject(value: object, path: Path, ancestors: readonly object[]): void {
+    if (ancestors.includes(value))
+      throw this.#refuse(path, "a cycle", "send a tree, or IDs in place of references");
+    if (ancestors.length >= MAX_VALUE_DEPTH)
+      throw this.#refuse(path, `nesting deeper than ${MAX_VALUE_DEPTH}`, "flatten the value");
+    const chain = [...ancestors, value];
+    const parts = this.#look(value, path);
+    if (typeof parts === "number") {
+      for (let index = 0; index < parts; index++)
+        this.check(this.#read(value, index, path), [...path, index], chain);
       return;
-    case "number":
-      if (Number.isFinite(value)) return;
-      throw refuse(what, path, String(value), "JSON has no such number; send null or a string");
-    case "bigint":
-      throw refuse(what, path, "a BigInt", "send it as a string");
-    case "function":
-      throw refuse(what, path, "a function", "send data only");
-    case "symbol":
-      throw refuse(what, path, "a symbol", "send data only");
-    case "undefined":
-      throw refuse(what, path, "undefined in an array", "use null");
-    case "object":
-      if (value !== null) checkObject(value, what, path, ancestors);
+    }
+    for (const key of parts) {
+      const property = this.#read(value, key, path);
+      if (property === undefined) continue;
+      this.#count(key.length);
+      this.check(property, [...path, key], chain);
+    }
   }
-}
 
-function checkObject(value: object, what: string, path: Path, ancestors: readonly object[]): void {
-  if (ancestors.includes(value))
-    throw refuse(what, path, "a cycle", "send a tree, or IDs in place of references");
-  if (ancestors.length >= MAX_VALUE_DEPTH) {
-    throw refuse(what, path, `nesting deeper than ${MAX_VALUE_DEPTH}`, "flatten the value");
+  /** An array's length, or an object's keys. Looking may run code of the value's own: a getter, a Proxy's trap. */
+  #look(value: object, path: Path): number | readonly string[] {
+    let kind: ReturnType<typeof unplainKind>;
+    let parts: number | readonly string[];
+    try {
+      const isArray = Array.isArray(value);
+      kind = isArray ? toJsonKind(value) : unplainKind(value);
+      parts = isArray ? value.length : Object.keys(value);
+    } catch (cause) {
+      throw this.#refuse(path, "an object that throws when looked at", "send plain data", cause);
+    }
+    if (kind !== undefined) throw this.#refuse(path, kind.name, kind.hint);
+    return parts;
   }
-  const chain = [...ancestors, value];
-  if (Array.isArray(value)) {
-    for (let index = 0; index < value.length; index++)
-      checkValue(value[index], what, [...path, index], chain);
-    return;
-  }
-  const kind = unplainKind(value);
-  if (kind !== undefined) throw refuse(what, path, kind.name, kind.hint);
-  for (const key of Object.keys(value)) {
-    const property = readProperty(value, key, what, path);
-    if (property !== undefined) checkValue(property, what, [...path, key], chain);
-  }
-}
 
-function readProperty(value: object, key: string, what: string, path: Path): unknown {
-  try {
-    return Reflect.get(value, key);
-  } catch (cause) {
-    throw refuse(what, [...path, key], "a property that throws when read", "send plain data", cause);
+  #read(value: object, key: string | number, path: Path): unknown {
+    try {
+      return Reflect.get(value, key);
+    } catch (cause) {
+      throw this.#refuse([...path, key], "a property that throws when read", "send plain data", cause);
+    }
+  }
+
+  #count(length: number): void {
+    this.#length += length;
+    if (this.#length > MAX_PAYLOAD_LENGTH)
+      throw new LimitExceededError("payload", MAX_PAYLOAD_LENGTH, this.#length, this.#what);
+  }
+
+  #refuse(path: Path, kind: string, hint: string, cause?: unknown): InvalidValueError {
+    return refuse(this.#what, path, kind, hint, cause);
   }
 }
 
