@@ -516,7 +516,7 @@ export class TaskHubClient {
     if (instanceId !== undefined) return parseInstanceId(instanceId);
     return requestId === undefined
       ? this.#env.id()
-      : this.#env.hash("sha256", `start:${requestId}`).slice(0, 32);
+      : this.#env.hash("sha256", `start:${parseLabel("requestId", requestId)}`).slice(0, 32);
   }
 
   async #checkRegistered(name: string, isDefinition: boolean): Promise<void> {
