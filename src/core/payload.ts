@@ -40,7 +40,7 @@ export const jsonCodec: PayloadCodec = {
  */
 export function encodeValue(codec: PayloadCodec, value: unknown, what: string): Payload | undefined {
   if (value === undefined) return undefined;
-  new ValueCheck(what).check(value, [], []);
+  new ValueCheck(what).check(value);
   const payload = codec.encode(stringify(value, what));
   if (payload.length > MAX_PAYLOAD_LENGTH) {
     throw new LimitExceededError("payload", MAX_PAYLOAD_LENGTH, payload.length, what);
@@ -78,6 +78,9 @@ type Path = readonly (string | number)[];
 /** One value's way through the check: says where it cannot travel, and ends where it is too long to. */
 class ValueCheck {
   readonly #what: string;
+  /** From the value itself to where the check is now. */
+  readonly #path: (string | number)[] = [];
+  readonly #ancestors: object[] = [];
   /** The JSON is at least this long: what is shared counts each time, so that the walk ends. */
   #length = 0;
 
@@ -85,7 +88,7 @@ class ValueCheck {
     this.#what = what;
   }
 
-  check(value: unknown, path: Path, ancestors: readonly object[]): void {
+  check(value: unknown): void {
     this.#count(typeof value === "string" ? value.length + 2 : 1);
     switch (typeof value) {
       case "string":
@@ -93,42 +96,48 @@ class ValueCheck {
         return;
       case "number":
         if (Number.isFinite(value)) return;
-        throw this.#refuse(path, String(value), "JSON has no such number; send null or a string");
+        throw this.#refuse(String(value), "JSON has no such number; send null or a string");
       case "bigint":
-        throw this.#refuse(path, "a BigInt", "send it as a string");
+        throw this.#refuse("a BigInt", "send it as a string");
       case "function":
-        throw this.#refuse(path, "a function", "send data only");
+        throw this.#refuse("a function", "send data only");
       case "symbol":
-        throw this.#refuse(path, "a symbol", "send data only");
+        throw this.#refuse("a symbol", "send data only");
       case "undefined":
-        throw this.#refuse(path, "undefined in an array", "use null");
+        throw this.#refuse("undefined in an array", "use null");
       case "object":
-        if (value !== null) this.#checkObject(value, path, ancestors);
+        if (value !== null) this.#checkObject(value);
     }
   }
 
-  #checkObject(value: object, path: Path, ancestors: readonly object[]): void {
-    if (ancestors.includes(value))
-      throw this.#refuse(path, "a cycle", "send a tree, or IDs in place of references");
-    if (ancestors.length >= MAX_VALUE_DEPTH)
-      throw this.#refuse(path, `nesting deeper than ${MAX_VALUE_DEPTH}`, "flatten the value");
-    const chain = [...ancestors, value];
-    const parts = this.#look(value, path);
+  #checkObject(value: object): void {
+    if (this.#ancestors.includes(value))
+      throw this.#refuse("a cycle", "send a tree, or IDs in place of references");
+    if (this.#ancestors.length >= MAX_VALUE_DEPTH)
+      throw this.#refuse(`nesting deeper than ${MAX_VALUE_DEPTH}`, "flatten the value");
+    const parts = this.#look(value);
+    this.#ancestors.push(value);
     if (typeof parts === "number") {
-      for (let index = 0; index < parts; index++)
-        this.check(this.#read(value, index, path), [...path, index], chain);
-      return;
+      for (let index = 0; index < parts; index++) this.#checkPart(value, index);
+    } else {
+      for (const key of parts) this.#checkPart(value, key);
     }
-    for (const key of parts) {
-      const property = this.#read(value, key, path);
-      if (property === undefined) continue;
-      this.#count(key.length);
-      this.check(property, [...path, key], chain);
+    this.#ancestors.pop();
+  }
+
+  #checkPart(value: object, key: string | number): void {
+    this.#path.push(key);
+    const part = this.#read(value, key);
+    // JSON leaves out what is undefined under a key, but not in an array.
+    if (part !== undefined || typeof key === "number") {
+      if (typeof key === "string") this.#count(key.length);
+      this.check(part);
     }
+    this.#path.pop();
   }
 
   /** An array's length, or an object's keys. Looking may run code of the value's own: a getter, a Proxy's trap. */
-  #look(value: object, path: Path): number | readonly string[] {
+  #look(value: object): number | readonly string[] {
     let kind: ReturnType<typeof unplainKind>;
     let parts: number | readonly string[];
     try {
@@ -136,17 +145,17 @@ class ValueCheck {
       kind = isArray ? toJsonKind(value) : unplainKind(value);
       parts = isArray ? value.length : Object.keys(value);
     } catch (cause) {
-      throw this.#refuse(path, "an object that throws when looked at", "send plain data", cause);
+      throw this.#refuse("an object that throws when looked at", "send plain data", cause);
     }
-    if (kind !== undefined) throw this.#refuse(path, kind.name, kind.hint);
+    if (kind !== undefined) throw this.#refuse(kind.name, kind.hint);
     return parts;
   }
 
-  #read(value: object, key: string | number, path: Path): unknown {
+  #read(value: object, key: string | number): unknown {
     try {
       return Reflect.get(value, key);
     } catch (cause) {
-      throw this.#refuse([...path, key], "a property that throws when read", "send plain data", cause);
+      throw this.#refuse("a property that throws when read", "send plain data", cause);
     }
   }
 
@@ -156,8 +165,8 @@ class ValueCheck {
       throw new LimitExceededError("payload", MAX_PAYLOAD_LENGTH, this.#length, this.#what);
   }
 
-  #refuse(path: Path, kind: string, hint: string, cause?: unknown): InvalidValueError {
-    return refuse(this.#what, path, kind, hint, cause);
+  #refuse(kind: string, hint: string, cause?: unknown): InvalidValueError {
+    return refuse(this.#what, [...this.#path], kind, hint, cause);
   }
 }
 

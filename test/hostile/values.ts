@@ -6,6 +6,8 @@ export interface HostileValue {
   readonly make: () => unknown;
   /** What the refusal says. */
   readonly says: RegExp;
+  /** It takes a good part of a second to refuse: once is enough. */
+  readonly costly?: true;
 }
 
 function throwing(): never {
@@ -79,7 +81,7 @@ export const HOSTILE_VALUES: readonly HostileValue[] = [
   { what: "a cycle", make: cycle, says: /\[1\]\.back is a cycle/ },
   { what: "depth 257", make: () => nested(257), says: /nesting deeper than 256/ },
   { what: "depth 100,000", make: () => nested(100_000), says: /nesting deeper than 256/ },
-  { what: "shared parts, 2^30 of them", make: shared, says: /The limit "payload" is 4194304/ },
+  { what: "shared parts, 2^30 of them", make: shared, says: /The limit "payload" is 4194304/, costly: true },
   {
     what: "a text of 4 MB and more",
     make: () => "x".repeat(4 * 1024 * 1024 - 1),
@@ -132,7 +134,11 @@ export const HOSTILE_VALUES: readonly HostileValue[] = [
     make: () => ({ a: trapped({}) }),
     says: /a is an object that throws when looked at/,
   },
-  { what: "a trapped Proxy of an array", make: () => trapped([]), says: /throws when looked at/ },
+  {
+    what: "a trapped Proxy of an array",
+    make: () => [trapped([])],
+    says: /\[0\] is an object that throws when looked at/,
+  },
   {
     what: "a revoked Proxy",
     make: () => [revoked({})],
@@ -151,6 +157,7 @@ export const HOSTILE_VALUES: readonly HostileValue[] = [
           key === "length" ? Number.POSITIVE_INFINITY : key === "toJSON" ? undefined : 1,
       }),
     says: /The limit "payload"/,
+    costly: true,
   },
   {
     what: "a getter that throws a revoked Proxy",
