@@ -249,9 +249,10 @@ function parseLimit(parameter: string, limit: number): number {
   throw new InvalidArgumentError(parameter, `must be 1 or more, not ${limit}`);
 }
 
-function parseFunctions(functions: readonly unknown[]): Definition[] {
-  return functions.map((each) => {
-    if (isDefinition(each)) return each;
+function parseFunctions(functions: unknown): Definition[] {
+  if (!Array.isArray(functions)) throw new ConfigurationError("`functions` is not an array of definitions.");
+  return functions.map((each: unknown) => {
+    if (isDefinition(each) && typeof each.name === "string") return each;
     throw new ConfigurationError(
       "`functions` holds something that is not a definition. Make each with orchestration(), activity() or httpTrigger().",
     );

@@ -116,6 +116,10 @@ export function createRegistry(definitions: readonly Definition[]): Registry {
         break;
       case "httpTrigger":
         break; // the HTTP handler's
+      default:
+        throw new ConfigurationError(
+          `This version of tenure knows no definitions of the kind of "${Reflect.get(definition, "name")}". Update it.`,
+        );
     }
   }
   return { orchestrations, activities, maxConcurrent };

@@ -1,5 +1,11 @@
 import { expect, test } from "vitest";
-import { activity, orchestration, TaskHub, type TaskHubClient } from "../../src/index.js";
+import {
+  activity,
+  type OrchestrationContext,
+  orchestration,
+  TaskHub,
+  type TaskHubClient,
+} from "../../src/index.js";
 import { expectNoPollution, onMemorySqliteAndPostgres, refusalOf, SOON } from "./stores.js";
 
 const fine = orchestration("fine", async (_ctx, input: unknown) => input);
@@ -251,6 +257,60 @@ onMemorySqliteAndPostgres("names and labels", [fine, waits, inside, echo], (hub)
     expect(await past.result(SOON)).toBe(1);
     expectNoPollution();
   });
+});
+
+test.each<[what: string, call: (ctx: OrchestrationContext) => unknown, code: string]>([
+  ["a text for sleep", (ctx) => Reflect.apply(ctx.sleep, ctx, ["5"]), "InvalidArgument"],
+  ["a BigInt for sleep", (ctx) => Reflect.apply(ctx.sleep, ctx, [5n]), "InvalidArgument"],
+  ["NaN for sleep", (ctx) => ctx.sleep(Number.NaN), "InvalidArgument"],
+  ["time below nothing", (ctx) => ctx.sleep(-1), "InvalidArgument"],
+  ["an invalid Date", (ctx) => ctx.createTimer(new Date(Number.NaN)), "InvalidArgument"],
+  ["no activity", (ctx) => Reflect.apply(ctx.callActivity, ctx, [undefined]), "InvalidArgument"],
+  [
+    "an orchestration for an activity",
+    (ctx) => Reflect.apply(ctx.callActivity, ctx, [fine]),
+    "InvalidArgument",
+  ],
+  [
+    "texts in a retry policy",
+    (ctx) =>
+      Reflect.apply(ctx.callActivity, ctx, [echo, 1, { retry: { firstIntervalMs: "1", maxAttempts: 2 } }]),
+    "InvalidArgument",
+  ],
+  [
+    "endless attempts",
+    (ctx) =>
+      ctx.callActivity(echo, 1, { retry: { firstIntervalMs: 1, maxAttempts: Number.POSITIVE_INFINITY } }),
+    "InvalidArgument",
+  ],
+])("an orchestrator that gives %s is refused at the call", async (_what, call, code) => {
+  const gives = orchestration("gives", async (ctx) => {
+    try {
+      call(ctx);
+      return "accepted";
+    } catch (error) {
+      return Reflect.get(Object(error), "code");
+    }
+  });
+  await using hub = await TaskHub.open({ store: "memory", functions: [gives, fine, echo] });
+  expect(await (await hub.client.startNew(gives)).result(SOON)).toBe(code);
+});
+
+test("a wait of nothing that grows beyond all numbers stays one", async () => {
+  let attempts = 0;
+  const fails = activity("fails", () => {
+    attempts += 1;
+    throw new Error("no");
+  });
+  const retries = orchestration("retries", async (ctx) =>
+    ctx.callActivity(fails, undefined, {
+      retry: { firstIntervalMs: 0, backoffCoefficient: Number.MAX_VALUE, maxAttempts: 5 },
+    }),
+  );
+  await using hub = await TaskHub.open({ store: "memory", functions: [retries, fails] });
+  const start = await hub.client.startNew(retries);
+  expect((await start.waitForCompletion(SOON)).runtimeStatus).toBe("Failed");
+  expect(attempts).toBe(5);
 });
 
 test("a definition's name has the rule of names", () => {

@@ -41,9 +41,9 @@ function deep(): unknown {
 const THROWN: readonly (readonly [what: string, make: () => unknown, type: string, message: RegExp])[] = [
   ["an error that throws at each look", hostileError, "Error", /./],
   ["an object that shares its parts", () => ({ parts: sharedParts() }), "Error", /cannot be read/],
-  ["an object nested 100,000 deep", deep, "T", /m/],
-  ["a message of 50 MB", () => new Error("m".repeat(5e7)), "Error", /^m+…$/],
-  ["a text of 50 MB", () => "m".repeat(5e7), "Error", /^m+…$/],
+  ["an object nested 100,000 deep", deep, "Error", /^m$/],
+  ["a message of 2 MB", () => new Error("m".repeat(2e6)), "Error", /^m+…$/],
+  ["a text of 2 MB", () => "m".repeat(2e6), "Error", /^m+…$/],
   ["a symbol of 1 MB", () => Symbol("m".repeat(1e6)), "Error", /^Symbol\(m+…$/],
   ["a name of 1 MB", () => Object.assign(new Error("m"), { name: "N".repeat(1e6) }), "N", /^m$/],
   ["a stack of 1 MB", () => Object.assign(new Error("m"), { stack: "s".repeat(1e6) }), "Error", /^m$/],
@@ -67,10 +67,10 @@ const THROWN: readonly (readonly [what: string, make: () => unknown, type: strin
     /^m$/,
   ],
   [
-    "100,000 errors in one",
+    "1,000 errors in one",
     () =>
       new AggregateError(
-        Array.from({ length: 1e5 }, () => new Error("one")),
+        Array.from({ length: 1e3 }, () => new Error("one")),
         "m",
       ),
     "AggregateError",

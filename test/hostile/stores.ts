@@ -65,6 +65,15 @@ export function onMemorySqliteAndPostgres(
   });
 }
 
+/** Runs a subject's tests on each store that outlives its process, empty at the first of them. */
+export function onSqliteAndPostgres(subject: string, tests: (store: string, name: string) => void): void {
+  describe.each(STORES.filter(({ name }) => name !== "memory"))(`${subject} ($name)`, ({ name, make }) => {
+    const { store, remove } = make();
+    afterAll(remove);
+    tests(store, name);
+  });
+}
+
 /** What a call that must be refused was refused with; fails where it was not. */
 export async function refusalOf(call: () => unknown): Promise<unknown> {
   try {
