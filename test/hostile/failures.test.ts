@@ -95,7 +95,6 @@ const THROWN: readonly (readonly [what: string, make: () => unknown, type: strin
   ["the type __proto__", () => Object.assign(new Error("m"), { name: "__proto__" }), "__proto__", /^m$/],
   ["a name that is no text", () => Object.assign(new Error("m"), { name: { polluted: 1 } }), "Error", /^m$/],
   ["a class without a name", () => new (class extends Error {})("m"), "Error", /^m$/],
-  ["a thenable", () => ({ then: throwing, message: "m" }), "Error", /^m$/],
   ["a function", () => throwing, "Error", /function/],
 ];
 

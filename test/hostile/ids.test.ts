@@ -66,9 +66,9 @@ test("the table has over 200 IDs, each once", () => {
 
 onMemorySqliteAndPostgres("instance IDs", [who, knocks, children, detached], (hub) => {
   test("that break a rule are refused by it, at each call of the client", async () => {
-    for (const [door, knock] of Object.entries(clientDoors(hub()))) {
+    for (const knock of Object.values(clientDoors(hub()))) {
       for (const { id, rule } of refused) {
-        expect(await refusalOf(() => knock(id)), `${door} ${JSON.stringify(id).slice(0, 60)}`).toMatchObject({
+        expect(await refusalOf(() => knock(id))).toMatchObject({
           code: "InvalidInstanceId",
           rule,
         });
@@ -83,7 +83,7 @@ onMemorySqliteAndPostgres("instance IDs", [who, knocks, children, detached], (hu
       for (const [door, knock] of doors) {
         if (id === undefined && (door === "startNew" || door === "listRefusals")) continue; // left out: none is asked for
         const call = (): unknown => Reflect.apply(knock, undefined, [id]);
-        expect(await refusalOf(call), door).toMatchObject({ code: "InvalidInstanceId" });
+        expect(await refusalOf(call)).toMatchObject({ code: "InvalidInstanceId" });
       }
     },
   );

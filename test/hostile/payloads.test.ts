@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { activity, orchestration, TaskHub } from "../../src/index.js";
+import { textLike } from "../orchestration/support.js";
 import { expectNoPollution, onMemorySqliteAndPostgres, refusalOf, SOON } from "./stores.js";
 import { CARRIED_VALUES, HOSTILE_VALUES } from "./values.js";
 
@@ -55,7 +56,7 @@ describe("a value that cannot travel", () => {
       await refusalOf(() => client.raiseEvent(instanceId, "event", make())),
     ];
     for (const refusal of refusals) {
-      expect(refusal).toMatchObject({ code: expect.stringMatching(/^(InvalidValue|LimitExceeded)$/) });
+      expect(refusal).toMatchObject({ code: textLike(/^(InvalidValue|LimitExceeded)$/) });
       expect(String(refusal)).toMatch(says);
     }
     expect(await client.getStatus("none")).toBeUndefined();
@@ -67,7 +68,7 @@ describe("a value that cannot travel", () => {
     async ({ index, says }) => {
       const start = await hub.client.startNew(knocks, { input: index });
       const said = await start.result(SOON);
-      expect(said).toEqual(Array.from({ length: 6 }, () => expect.stringMatching(says)));
+      expect(said).toEqual(Array.from({ length: 6 }, () => textLike(says)));
     },
   );
 
@@ -124,9 +125,8 @@ onMemorySqliteAndPostgres("a strange value", [carries, child, echo, sized], (hub
       const start = await client.startNew(carries, { instanceId, input: { index, again: undefined } });
       await client.raiseEvent(instanceId, "value", value);
       const output = await start.result(SOON);
-      expect(Array.isArray(output) && output[0]).toBe(true);
-      if (Array.isArray(output) && output.length > 1)
-        expect(JSON.stringify(output[1])).toBe(JSON.stringify(value));
+      expect(JSON.stringify(output)).toMatch(/^\[true/);
+      expect([`[true]`, `[true,${JSON.stringify(value)}]`]).toContain(JSON.stringify(output));
       const history = await client.getHistory(instanceId);
       expect(history?.status.runtimeStatus).toBe("Completed");
       expectNoPollution();

@@ -92,3 +92,11 @@ export function expectNoPollution(): void {
   expect(Object.getOwnPropertyNames(Object.prototype).sort()).toEqual(PROTOTYPE);
   expect(Reflect.get({}, "polluted")).toBeUndefined();
 }
+
+/** Calls a method as JavaScript lets one: with arguments that its types forbid. */
+export function misuse(target: object, method: string, ...args: unknown[]): unknown {
+  const found: unknown = Reflect.get(target, method);
+  if (typeof found !== "function") throw new TypeError(`${method} is no method`);
+  const answer: unknown = Reflect.apply(found, target, args);
+  return answer;
+}

@@ -50,6 +50,16 @@ function cycle(): unknown {
   return list;
 }
 
+function holes(length: number): unknown {
+  const array: unknown[] = [];
+  array.length = length;
+  return array;
+}
+
+function repeated(text: string, times: number): unknown {
+  return Array.from({ length: times }, () => text);
+}
+
 /** Plain when it is looked at, and something else after that. */
 function changing(second: unknown): unknown {
   let reads = 0;
@@ -64,14 +74,14 @@ export const HOSTILE_VALUES: readonly HostileValue[] = [
   { what: "a BigInt", make: () => ({ a: [1n] }), says: /a\[0\] is a BigInt/ },
   { what: "a symbol", make: () => ({ a: Symbol("s") }), says: /a is a symbol/ },
   { what: "a function", make: () => [throwing], says: /\[0\] is a function/ },
-  { what: "a class", make: () => class Hostile {}, says: /the value itself is a function/ },
+  { what: "a class", make: () => TypeError, says: /the value itself is a function/ },
   { what: "a Map", make: () => new Map([["a", 1]]), says: /a Map/ },
   { what: "a Set", make: () => ({ a: new Set([1]) }), says: /a is a Set/ },
   { what: "a WeakMap", make: () => new WeakMap(), says: /an instance of WeakMap/ },
   { what: "NaN", make: () => [Number.NaN], says: /\[0\] is NaN/ },
   { what: "-Infinity", make: () => ({ a: Number.NEGATIVE_INFINITY }), says: /a is -Infinity/ },
-  { what: "a hole in an array", make: () => new Array(3), says: /\[0\] is undefined in an array/ },
-  { what: "the longest array", make: () => new Array(2 ** 32 - 1), says: /\[0\] is undefined in an array/ },
+  { what: "a hole in an array", make: () => holes(3), says: /\[0\] is undefined in an array/ },
+  { what: "the longest array", make: () => holes(2 ** 32 - 1), says: /\[0\] is undefined in an array/ },
   { what: "a Date", make: () => ({ a: { b: new Date(0) } }), says: /a\.b is a Date/ },
   { what: "an invalid Date", make: () => new Date(Number.NaN), says: /a Date/ },
   { what: "an Error", make: () => new Error("x"), says: /an instance of Error/ },
@@ -89,13 +99,13 @@ export const HOSTILE_VALUES: readonly HostileValue[] = [
   },
   {
     what: "one long text many times",
-    make: () => Array(5000).fill("x".repeat(1e6)),
+    make: () => repeated("x".repeat(1e6), 5000),
     says: /The limit "payload"/,
   },
   { what: "keys of 5 MB", make: () => ({ ["k".repeat(5e6)]: 1 }), says: /The limit "payload"/ },
   {
     what: "many texts that escapes make large",
-    make: () => Array(9).fill("\0".repeat(1e5)),
+    make: () => repeated("\0".repeat(1e5), 9),
     says: /The limit "payload"/,
   },
   {
@@ -184,10 +194,7 @@ export const HOSTILE_VALUES: readonly HostileValue[] = [
 /** Values that are strange, and travel: as they are, or without what JSON leaves out. */
 export const CARRIED_VALUES: readonly (readonly [what: string, value: unknown])[] = [
   ["a key named __proto__", JSON.parse('{"__proto__":{"polluted":true},"a":[{"__proto__":{"polluted":1}}]}')],
-  [
-    "keys named like members",
-    { constructor: { prototype: { polluted: true } }, toString: 1, then: "x", length: -1 },
-  ],
+  ["keys named like members", { constructor: { prototype: { polluted: true } }, toString: 1, length: -1 }],
   ["an empty key", { "": { "": "" } }],
   ["U+0000 in text and key", { "a\0": "\0b\0" }],
   ["half a surrogate pair in text and key", { "\ud800": ["\udc00", "a\ud83e"] }],
