@@ -216,7 +216,7 @@ async function connect(options: ConnectOptions) {
   const logger = options.logger ?? silentLogger;
   const env = options.env ?? systemEnv(logger);
   const codec = options.codec ?? jsonCodec;
-  const store = await openStore(options.store, options.taskHub ?? "default", logger);
+  const store = await openStore(options.store, parseLabel("taskHub", options.taskHub ?? "default"), logger);
   const refusals = new RefusalLog(env, store, logger);
   const requester = options.requester ?? `${hostname()} pid ${process.pid}`;
   const client = new TaskHubClient({ store, env, codec, logger, requester, refusals });
@@ -249,9 +249,10 @@ function parseLimit(parameter: string, limit: number): number {
   throw new InvalidArgumentError(parameter, `must be 1 or more, not ${limit}`);
 }
 
-function parseFunctions(functions: readonly unknown[]): Definition[] {
-  return functions.map((each) => {
-    if (isDefinition(each)) return each;
+function parseFunctions(functions: unknown): Definition[] {
+  if (!Array.isArray(functions)) throw new ConfigurationError("`functions` is not an array of definitions.");
+  return functions.map((each: unknown) => {
+    if (isDefinition(each) && typeof each.name === "string") return each;
     throw new ConfigurationError(
       "`functions` holds something that is not a definition. Make each with orchestration(), activity() or httpTrigger().",
     );

@@ -24,7 +24,8 @@ export class PageTokens {
   }
 
   /** @throws InvalidTokenError when a character of it was changed, or it belongs to another query or hub. */
-  read(token: string, filter: ListFilter): ListCursor {
+  read(token: unknown, filter: ListFilter): ListCursor {
+    if (typeof token !== "string") throw new InvalidTokenError();
     const [created, iid, signature, ...rest] = token.split(".");
     if (created === undefined || iid === undefined || signature === undefined || rest.length > 0) {
       throw new InvalidTokenError();

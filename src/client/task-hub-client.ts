@@ -1,7 +1,9 @@
 import {
+  parseFilterText,
   parseLabel,
   parseName,
   parseOptionalText,
+  parseReason,
   parseStatuses,
   parseTags,
   parseTime,
@@ -200,7 +202,7 @@ export class TaskHubClient {
     orchestrator: OrchestrationDefinition | string,
     options: StartNewOptions & { readonly input?: unknown } = {},
   ): Promise<OrchestrationHandle> {
-    const name = parseName("name", typeof orchestrator === "string" ? orchestrator : orchestrator.name);
+    const name = parseName("name", typeof orchestrator === "string" ? orchestrator : orchestrator?.name);
     const requester = parseOptionalText("requester", options.requester);
     const command = this.#startCommand(name, options);
     if (options.allowUnregistered !== true)
@@ -262,11 +264,12 @@ export class TaskHubClient {
    * @throws InstanceNotFoundError, InstanceEndedError
    */
   async raiseEvent(instanceId: string, eventName: string, data?: unknown): Promise<void> {
-    const input = encodeValue(this.#codec, data, `the data of event "${eventName}"`);
-    await this.#signal(`raise event "${eventName}" for`, {
+    const name = parseName("eventName", eventName);
+    const input = encodeValue(this.#codec, data, `the data of event "${name}"`);
+    await this.#signal(`raise event "${name}" for`, {
       kind: "raise",
       ...this.#address(instanceId),
-      name: parseName("eventName", eventName),
+      name,
       ...(input === undefined ? {} : { input }),
     });
   }
@@ -280,7 +283,7 @@ export class TaskHubClient {
     await this.#signal("suspend", {
       kind: "suspend",
       ...this.#address(instanceId),
-      ...reasonOption(parseOptionalText("reason", reason)),
+      ...reasonOption(parseReason(reason)),
     });
   }
 
@@ -293,7 +296,7 @@ export class TaskHubClient {
     await this.#signal("resume", {
       kind: "resume",
       ...this.#address(instanceId),
-      ...reasonOption(parseOptionalText("reason", reason)),
+      ...reasonOption(parseReason(reason)),
     });
   }
 
@@ -308,11 +311,12 @@ export class TaskHubClient {
     reason?: string,
     options: { readonly recursive?: boolean } = {},
   ): Promise<void> {
-    const output = encodeValue(this.#codec, parseOptionalText("reason", reason), "the reason");
+    const why = parseReason(reason);
+    const output = encodeValue(this.#codec, why, "the reason");
     await this.#signal("terminate", {
       kind: "terminate",
       ...this.#address(instanceId),
-      ...reasonOption(parseOptionalText("reason", reason)),
+      ...reasonOption(why),
       ...(output === undefined ? {} : { output }),
       recurse: options.recursive ?? false,
     });
@@ -333,7 +337,7 @@ export class TaskHubClient {
     const command = rewindCommand(stored, {
       atMs: this.#env.now(),
       executionId: this.#env.id(),
-      ...reasonOption(parseOptionalText("reason", reason)),
+      ...reasonOption(parseReason(reason)),
     });
     await this.#signal("rewind", command);
   }
@@ -414,7 +418,8 @@ export class TaskHubClient {
 
   /** The history of an execution, of the current one by default; undefined where there is none. */
   async getHistory(instanceId: string, executionId?: string): Promise<HistoryResult | undefined> {
-    const stored = await this.#store.history(parseInstanceId(instanceId), executionId);
+    const id = parseInstanceId(instanceId);
+    const stored = await this.#store.history(id, parseFilterText("executionId", executionId));
     if (stored === undefined) return undefined;
     return {
       status: statusOf(stored, this.#codec),
@@ -511,7 +516,7 @@ export class TaskHubClient {
     if (instanceId !== undefined) return parseInstanceId(instanceId);
     return requestId === undefined
       ? this.#env.id()
-      : this.#env.hash("sha256", `start:${requestId}`).slice(0, 32);
+      : this.#env.hash("sha256", `start:${parseLabel("requestId", requestId)}`).slice(0, 32);
   }
 
   async #checkRegistered(name: string, isDefinition: boolean): Promise<void> {
@@ -751,14 +756,21 @@ function listFilter(options: ListOptions): ListFilter {
     ...(options.runtimeStatus === undefined
       ? {}
       : { runtimeStatus: parseStatuses("runtimeStatus", options.runtimeStatus) }),
-    ...(options.name === undefined ? {} : { name: options.name }),
+    ...textFilter("name", options.name),
     ...timeFilter("createdFromMs", "createdTimeFrom", options.createdTimeFrom),
     ...timeFilter("createdToMs", "createdTimeTo", options.createdTimeTo),
     ...timeFilter("updatedFromMs", "lastUpdatedFrom", options.lastUpdatedFrom),
     ...timeFilter("updatedToMs", "lastUpdatedTo", options.lastUpdatedTo),
-    ...(options.instanceIdPrefix === undefined ? {} : { instanceIdPrefix: options.instanceIdPrefix }),
+    ...textFilter("instanceIdPrefix", options.instanceIdPrefix),
     ...(options.tags === undefined ? {} : { tags: parseTags(options.tags) }),
   };
+}
+
+function textFilter<K extends "name" | "instanceIdPrefix">(key: K, value: unknown): { [P in K]?: string } {
+  const filter: { [P in K]?: string } = {};
+  const text = parseFilterText(key, value);
+  if (text !== undefined) filter[key] = text;
+  return filter;
 }
 
 function timeFilter<K extends keyof ListFilter>(

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "./errors.js";
+import { InvalidArgumentError, LimitExceededError } from "./errors.js";
 import { RUNTIME_STATUSES, type RuntimeStatus, type Tags } from "./instance.js";
 import { hasControlCharacter, isWellFormed } from "./text.js";
 
@@ -16,6 +16,9 @@ const MAX_LABEL_LENGTH = 256;
 /** The most tags of an instance, and the longest value of one. */
 const MAX_TAGS = 64;
 const MAX_TAG_LENGTH = 1024;
+
+/** The longest reason, in UTF-16 code units. */
+const MAX_REASON_LENGTH = 16 * 1024;
 
 /** A name: 1 to 200 characters of well-formed text without control characters. */
 export function parseName(parameter: string, value: unknown): string {
@@ -66,6 +69,25 @@ export function parseStatuses(parameter: string, value: unknown): readonly Runti
       `${JSON.stringify(each)} is not one of ${RUNTIME_STATUSES.join(", ")}`,
     );
   });
+}
+
+/** Why something is asked for, as it is kept in the history: text of up to 16 K characters, or nothing. */
+export function parseReason(value: unknown): string | undefined {
+  const reason = parseOptionalText("reason", value);
+  if (reason !== undefined && reason.length > MAX_REASON_LENGTH)
+    throw new LimitExceededError("reason", MAX_REASON_LENGTH, reason.length, "the reason");
+  return reason;
+}
+
+/**
+ * What a filter compares with: any well-formed text, or nothing. Half a surrogate pair is the beginning of a
+ * character for one store, and of none for another.
+ */
+export function parseFilterText(parameter: string, value: unknown): string | undefined {
+  const text = parseOptionalText(parameter, value);
+  if (text !== undefined && !isWellFormed(text))
+    throw new InvalidArgumentError(parameter, "must be well-formed Unicode");
+  return text;
 }
 
 /** Any text, or nothing. */

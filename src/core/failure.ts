@@ -22,6 +22,9 @@ export const MAX_FAILURE_TEXT = 16 * 1024;
 const MAX_CAUSES = 8;
 const MAX_NESTING = 64;
 
+/** Of how many parts an object may be that is kept as JSON. */
+const MAX_PARTS = 1000;
+
 /** Errors may carry this property to forbid retries, set to true. */
 export const NON_RETRIABLE = "nonRetriable";
 
@@ -64,7 +67,7 @@ function facts(
 function describePrimitive(thrown: unknown): Failure {
   if (typeof thrown === "string") return { type: "Error", message: clip(thrown) };
   if (typeof thrown === "function") return { type: "Error", message: "a function was thrown" };
-  return { type: "Error", message: `${String(thrown)} was thrown` };
+  return { type: "Error", message: clip(`${String(thrown)} was thrown`) };
 }
 
 /** The `cause`, or the first of an AggregateError's `errors`; a failure that was revived keeps its own. */
@@ -112,7 +115,9 @@ function readData(thrown: object): Record<string, unknown> | undefined {
 function asData(value: unknown): Record<string, unknown> | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   try {
-    const data: unknown = JSON.parse(JSON.stringify(value));
+    const json = boundedJson(value);
+    if (json === undefined || json.length > MAX_FAILURE_TEXT) return undefined;
+    const data: unknown = JSON.parse(json);
     return typeof data === "object" && data !== null ? { ...data } : undefined;
   } catch {
     return undefined;
@@ -151,10 +156,19 @@ function readText(thrown: object, key: string): string | undefined {
 
 function readJson(thrown: object): string {
   try {
-    return clip(JSON.stringify(thrown) ?? "an object without a message was thrown");
+    return clip(boundedJson(thrown) ?? "an object without a message was thrown");
   } catch {
     return "an object that cannot be read was thrown";
   }
+}
+
+/** The JSON of what may be of any size, or share its parts so that its JSON would be. Throws where it is too large. */
+function boundedJson(value: object): string | undefined {
+  let left = MAX_PARTS;
+  return JSON.stringify(value, (_key, part: unknown) => {
+    if (--left < 0) throw new RangeError("too many parts");
+    return typeof part === "string" ? clip(part) : part;
+  });
 }
 
 /** A hostile getter must not hide that something failed. */

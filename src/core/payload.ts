@@ -15,7 +15,7 @@ export interface PayloadCodec {
   decode(payload: Payload): string;
 }
 
-/** The largest payload, in UTF-16 code units of its text (4 MB). */
+/** The largest payload, in UTF-16 code units: of its JSON, and of what the codec makes of it (4 MB). */
 export const MAX_PAYLOAD_LENGTH = 4 * 1024 * 1024;
 
 /** The largest custom status, in UTF-16 code units of its JSON text. Durable Functions' limit of 16 KB. */
@@ -40,14 +40,25 @@ export const jsonCodec: PayloadCodec = {
  */
 export function encodeValue(codec: PayloadCodec, value: unknown, what: string): Payload | undefined {
   if (value === undefined) return undefined;
-  checkValue(value, what, [], []);
-  const json = JSON.stringify(value);
-  const payload = codec.encode(json);
+  new ValueCheck(what).check(value);
+  const payload = codec.encode(stringify(value, what));
   if (payload.length > MAX_PAYLOAD_LENGTH) {
     throw new LimitExceededError("payload", MAX_PAYLOAD_LENGTH, payload.length, what);
   }
-  if (payload !== json) checkText(payload, what);
+  if (codec !== jsonCodec) checkText(payload, what);
   return payload;
+}
+
+/** Values that are another thing each time they are read pass the check, and may fail here. */
+function stringify(value: unknown, what: string): string {
+  let json: unknown;
+  try {
+    json = JSON.stringify(value);
+  } catch (cause) {
+    throw refuse(what, [], "another value at each reading", "send plain data", cause);
+  }
+  if (typeof json === "string") return json;
+  throw refuse(what, [], "another value at each reading", "send plain data");
 }
 
 /** JSON text is always fit to be stored; what another codec made of it may be bytes in the clothes of text. */
@@ -64,52 +75,98 @@ export function decodeValue(codec: PayloadCodec, payload: Payload | undefined): 
 
 type Path = readonly (string | number)[];
 
-function checkValue(value: unknown, what: string, path: Path, ancestors: readonly object[]): void {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
-      return;
-    case "number":
-      if (Number.isFinite(value)) return;
-      throw refuse(what, path, String(value), "JSON has no such number; send null or a string");
-    case "bigint":
-      throw refuse(what, path, "a BigInt", "send it as a string");
-    case "function":
-      throw refuse(what, path, "a function", "send data only");
-    case "symbol":
-      throw refuse(what, path, "a symbol", "send data only");
-    case "undefined":
-      throw refuse(what, path, "undefined in an array", "use null");
-    case "object":
-      if (value !== null) checkObject(value, what, path, ancestors);
-  }
-}
+/** One value's way through the check: says where it cannot travel, and ends where it is too long to. */
+class ValueCheck {
+  readonly #what: string;
+  /** From the value itself to where the check is now. */
+  readonly #path: (string | number)[] = [];
+  readonly #ancestors: object[] = [];
+  /** The JSON is at least this long: what is shared counts each time, so that the walk ends. */
+  #length = 0;
 
-function checkObject(value: object, what: string, path: Path, ancestors: readonly object[]): void {
-  if (ancestors.includes(value))
-    throw refuse(what, path, "a cycle", "send a tree, or IDs in place of references");
-  if (ancestors.length >= MAX_VALUE_DEPTH) {
-    throw refuse(what, path, `nesting deeper than ${MAX_VALUE_DEPTH}`, "flatten the value");
+  constructor(what: string) {
+    this.#what = what;
   }
-  const chain = [...ancestors, value];
-  if (Array.isArray(value)) {
-    for (let index = 0; index < value.length; index++)
-      checkValue(value[index], what, [...path, index], chain);
-    return;
-  }
-  const kind = unplainKind(value);
-  if (kind !== undefined) throw refuse(what, path, kind.name, kind.hint);
-  for (const key of Object.keys(value)) {
-    const property = readProperty(value, key, what, path);
-    if (property !== undefined) checkValue(property, what, [...path, key], chain);
-  }
-}
 
-function readProperty(value: object, key: string, what: string, path: Path): unknown {
-  try {
-    return Reflect.get(value, key);
-  } catch (cause) {
-    throw refuse(what, [...path, key], "a property that throws when read", "send plain data", cause);
+  check(value: unknown): void {
+    this.#count(typeof value === "string" ? value.length + 2 : 1);
+    switch (typeof value) {
+      case "string":
+      case "boolean":
+        return;
+      case "number":
+        if (Number.isFinite(value)) return;
+        throw this.#refuse(String(value), "JSON has no such number; send null or a string");
+      case "bigint":
+        throw this.#refuse("a BigInt", "send it as a string");
+      case "function":
+        throw this.#refuse("a function", "send data only");
+      case "symbol":
+        throw this.#refuse("a symbol", "send data only");
+      case "undefined":
+        throw this.#refuse("undefined in an array", "use null");
+      case "object":
+        if (value !== null) this.#checkObject(value);
+    }
+  }
+
+  #checkObject(value: object): void {
+    if (this.#ancestors.includes(value))
+      throw this.#refuse("a cycle", "send a tree, or IDs in place of references");
+    if (this.#ancestors.length >= MAX_VALUE_DEPTH)
+      throw this.#refuse(`nesting deeper than ${MAX_VALUE_DEPTH}`, "flatten the value");
+    const parts = this.#look(value);
+    this.#ancestors.push(value);
+    if (typeof parts === "number") {
+      for (let index = 0; index < parts; index++) this.#checkPart(value, index);
+    } else {
+      for (const key of parts) this.#checkPart(value, key);
+    }
+    this.#ancestors.pop();
+  }
+
+  #checkPart(value: object, key: string | number): void {
+    this.#path.push(key);
+    const part = this.#read(value, key);
+    // JSON leaves out what is undefined under a key, but not in an array.
+    if (part !== undefined || typeof key === "number") {
+      if (typeof key === "string") this.#count(key.length);
+      this.check(part);
+    }
+    this.#path.pop();
+  }
+
+  /** An array's length, or an object's keys. Looking may run code of the value's own: a getter, a Proxy's trap. */
+  #look(value: object): number | readonly string[] {
+    let kind: ReturnType<typeof unplainKind>;
+    let parts: number | readonly string[];
+    try {
+      const isArray = Array.isArray(value);
+      kind = isArray ? toJsonKind(value) : unplainKind(value);
+      parts = isArray ? value.length : Object.keys(value);
+    } catch (cause) {
+      throw this.#refuse("an object that throws when looked at", "send plain data", cause);
+    }
+    if (kind !== undefined) throw this.#refuse(kind.name, kind.hint);
+    return parts;
+  }
+
+  #read(value: object, key: string | number): unknown {
+    try {
+      return Reflect.get(value, key);
+    } catch (cause) {
+      throw this.#refuse("a property that throws when read", "send plain data", cause);
+    }
+  }
+
+  #count(length: number): void {
+    this.#length += length;
+    if (this.#length > MAX_PAYLOAD_LENGTH)
+      throw new LimitExceededError("payload", MAX_PAYLOAD_LENGTH, this.#length, this.#what);
+  }
+
+  #refuse(kind: string, hint: string, cause?: unknown): InvalidValueError {
+    return refuse(this.#what, [...this.#path], kind, hint, cause);
   }
 }
 

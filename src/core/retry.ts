@@ -46,12 +46,14 @@ export function nextRetryDelayMs(
   if (failure.nonRetriable === true || attempt >= retry.maxAttempts) return undefined;
   if (retry.when !== undefined && !retry.when(failure)) return undefined;
   const growth = (retry.backoffCoefficient ?? 1) ** (attempt - 1);
-  const delayMs = Math.min(retry.firstIntervalMs * growth, retry.maxIntervalMs ?? DEFAULT_MAX_INTERVAL_MS);
+  // Growth may have become infinite, and a wait of nothing stays one.
+  const grownMs = retry.firstIntervalMs === 0 ? 0 : retry.firstIntervalMs * growth;
+  const delayMs = Math.min(grownMs, retry.maxIntervalMs ?? DEFAULT_MAX_INTERVAL_MS);
   if (retry.timeoutMs !== undefined && elapsedMs + delayMs > retry.timeoutMs) return undefined;
   return Math.ceil(delayMs);
 }
 
 function atLeast(parameter: string, value: number, least: number): void {
-  if (!(value >= least))
-    throw new InvalidArgumentError(parameter, `must be a number of at least ${least}, not ${value}`);
+  if (typeof value !== "number" || !(value >= least))
+    throw new InvalidArgumentError(parameter, `must be a number of at least ${least}, not ${String(value)}`);
 }

@@ -28,9 +28,9 @@ export function startPolicy(ifLive: IfLive = "reject", ifEnded: IfEnded = "start
   if (!IF_LIVE_ANSWERS.includes(ifLive)) {
     throw new InvalidArgumentError("ifLive", `must be one of ${IF_LIVE_ANSWERS.join(", ")}`);
   }
-  if (typeof ifEnded === "object") checkStatuses(ifEnded);
+  if (typeof ifEnded === "object" && ifEnded !== null) checkStatuses(ifEnded);
   const answer = (status: EndedStatus): IfEndedAnswer => {
-    const given = typeof ifEnded === "object" ? (ifEnded[status] ?? "start") : ifEnded;
+    const given = typeof ifEnded === "object" && ifEnded !== null ? (ifEnded[status] ?? "start") : ifEnded;
     if (IF_ENDED_ANSWERS.includes(given)) return given;
     throw new InvalidArgumentError(
       "ifEnded",

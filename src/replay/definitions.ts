@@ -1,4 +1,4 @@
-import { parseLabel } from "../core/arguments.js";
+import { parseLabel, parseName } from "../core/arguments.js";
 import {
   type ActivityDefinition,
   DEFINITION,
@@ -86,8 +86,7 @@ function define<K extends "orchestration" | "activity">(
   name: string,
   run: unknown,
 ): { readonly [DEFINITION]: K; readonly name: string } {
-  if (typeof name !== "string" || name === "")
-    throw new InvalidArgumentError("name", `an ${kind} needs a name`);
+  parseName("name", name);
   if (typeof run !== "function") throw new InvalidArgumentError(name, `an ${kind} needs a function`);
   const definition = { [DEFINITION]: kind, name, [FUNCTION]: run };
   return Object.freeze(definition);
@@ -117,6 +116,10 @@ export function createRegistry(definitions: readonly Definition[]): Registry {
         break;
       case "httpTrigger":
         break; // the HTTP handler's
+      default:
+        throw new ConfigurationError(
+          `This version of tenure knows no definitions of the kind of "${Reflect.get(definition, "name")}". Update it.`,
+        );
     }
   }
   return { orchestrations, activities, maxConcurrent };

@@ -195,7 +195,8 @@ export class OrchestrationContext {
 
   /** A durable timer this many milliseconds from now, by the orchestration's clock. */
   sleep(ms: number): CancelableTask<void> {
-    if (!(ms >= 0)) throw new InvalidArgumentError("ms", `must be 0 or more, not ${ms}`);
+    if (typeof ms !== "number" || !(ms >= 0))
+      throw new InvalidArgumentError("ms", `must be a number of 0 or more, not ${String(ms)}`);
     return this.#run.createTimer(this.#run.atMs + ms);
   }
 
@@ -211,8 +212,9 @@ export class OrchestrationContext {
 
   /** Sends an event to another instance; dropped where there is none, or where it has ended. */
   sendEvent(instanceId: string, name: string, data?: unknown): void {
-    const payload = encodeValue(this.#codec, data, `the data of event "${name}"`);
-    this.#run.sendEvent(parseInstanceId(instanceId), parseName("name", name), payload);
+    const eventName = parseName("name", name);
+    const payload = encodeValue(this.#codec, data, `the data of event "${eventName}"`);
+    this.#run.sendEvent(parseInstanceId(instanceId), eventName, payload);
   }
 
   /** Promise.all over tasks. */
@@ -250,7 +252,7 @@ export class OrchestrationContext {
    */
   continueAsNew(input?: unknown, options: { readonly version?: string } = {}): void {
     const payload = encodeValue(this.#codec, input, "the input of continueAsNew");
-    this.#run.continueAsNew(payload, options.version);
+    this.#run.continueAsNew(payload, labelsOf(options).version);
   }
 
   /** Shows this value in the instance's status; at most 16 KB of JSON. undefined clears it. */

@@ -18,6 +18,7 @@ import type { StartPolicy } from "../core/start-policy.js";
 import { eventOf } from "../core/turn.js";
 import type { OrchestratorFunction } from "./definitions.js";
 import { drive } from "./drive.js";
+import { KeptEvents } from "./kept-events.js";
 import { OrchestrationContext } from "./orchestration-context.js";
 import { CancelableTask, Task, type TaskScope } from "./task.js";
 
@@ -80,8 +81,8 @@ export class OrchestrationRun implements TaskScope {
   #open: Map<number, OpenTask> | undefined;
   /** Waits for external events, first come first served, by lower-cased name. */
   #waits: EventWait[] | undefined;
-  /** External events that no wait has taken, in order of arrival. */
-  #untaken: (IncomingEvent & { readonly type: "EventRaised" })[] | undefined;
+  /** External events that no wait has taken. */
+  #untaken: KeptEvents | undefined;
   /** How many pending tasks something awaits. */
   #awaited = 0;
   /** What came in while suspended; delivered, in order, at the resume. */
@@ -198,7 +199,7 @@ export class OrchestrationRun implements TaskScope {
         new ContextMisuseError(`The wait for event "${name}" was cancelled. Do not await it after cancel().`),
       );
     });
-    const kept = takeFirst(this.#untaken, (event) => event.name.toLowerCase() === key);
+    const kept = this.#untaken?.take(key);
     if (kept === undefined) this.#waits = append(this.#waits, { key, task: wait });
     else wait.complete(this.#decode(kept.input));
     return wait;
@@ -336,7 +337,8 @@ export class OrchestrationRun implements TaskScope {
     const key = event.name.toLowerCase();
     const wait = takeFirst(this.#waits, (each) => each.key === key);
     if (wait === undefined) {
-      this.#untaken = append(this.#untaken, event);
+      this.#untaken ??= new KeptEvents();
+      this.#untaken.add(event);
       return false;
     }
     wait.task.complete(this.#decode(event.input));
@@ -442,7 +444,7 @@ export class OrchestrationRun implements TaskScope {
       (event) => event.type === "ExecutionSuspended" || event.type === "ExecutionResumed",
     );
     const suspension = pause?.type === "ExecutionSuspended" ? [pause] : [];
-    return [...suspension, ...(this.#untaken ?? []), ...events];
+    return [...suspension, ...(this.#untaken?.inOrder() ?? []), ...events];
   }
 
   #decode(payload: Payload | undefined): unknown {

@@ -79,6 +79,8 @@ export class ActivityRunner {
   readonly #lanes: Lane[];
   #running = 0;
   #starting = false;
+  #started = 0;
+  #yieldedMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(env: Env, executor: Executor, limit: number) {
@@ -231,8 +233,6 @@ export class ActivityRunner {
   }
 
   async #startWaiting(): Promise<void> {
-    let lastYieldMs = this.#env.monotonicMs();
-    let started = 0;
     while (this.#running < this.#limit) {
       const call = this.#nextCall();
       if (call === undefined) break;
@@ -240,9 +240,10 @@ export class ActivityRunner {
       this.#laneOf(call).running += 1;
       call.started = true;
       this.#env.spawn(`activity "${call.activity.name}"`, () => this.#run(call));
-      if (++started % 64 !== 0 || this.#env.monotonicMs() - lastYieldMs < YIELD_AFTER_MS) continue;
+      // Counted across calls: activities that settle at once start one another, and nothing else would get its turn.
+      if (++this.#started % 64 !== 0 || this.#env.monotonicMs() - this.#yieldedMs < YIELD_AFTER_MS) continue;
       await this.#env.yieldNow();
-      lastYieldMs = this.#env.monotonicMs();
+      this.#yieldedMs = this.#env.monotonicMs();
     }
     this.#starting = false;
   }

@@ -5,7 +5,7 @@ import type { Check } from "./check.js";
 import { eventsIn, present, requestTo } from "./test-hub.js";
 
 /** IDs that some database, some collation or some JavaScript object would take for one another. */
-const TRICKY_IDS: readonly string[] = [
+export const TRICKY_IDS: readonly string[] = [
   // case
   ["order", "Order", "ORDER", "oRDER", "ordeR"],
   ["straße", "STRASSE", "strasse", "STRAẞE"],

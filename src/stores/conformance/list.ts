@@ -129,6 +129,14 @@ export function checkList(check: Check): void {
     }
   });
 
+  check("a filter with U+0000 finds nothing: no name and no ID holds it", async (hub) => {
+    for (const id of ["a", "b"]) await hub.start(id, { name: id });
+    for (const text of ["\0", "a\0", "a\0b", "\0a"]) {
+      assert.deepEqual(await listed(hub, { instanceIdPrefix: text }), []);
+      assert.deepEqual(await listed(hub, { name: text }), []);
+    }
+  });
+
   check("a filter by tags finds instances that have each of them, with the very value", async (hub) => {
     const tags = {
       plain: { team: "blue", tier: "1" },

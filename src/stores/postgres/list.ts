@@ -1,5 +1,6 @@
 import { type InstanceRecord, RUNTIME_STATUSES, type Tags } from "../../core/instance.js";
 import type { ListCursor, ListFilter, ListPage, ListQuery } from "../../core/store.js";
+import { canMatchNothing } from "../filter.js";
 import { prefixEnd } from "../prefix.js";
 import { EXECUTION_COLUMNS, INSTANCE_COLUMNS, Row, recordOf, STATUS_CODES, statusBits } from "../rows.js";
 import type { Query, SqlValue } from "./query.js";
@@ -35,11 +36,6 @@ export async function listInstances(query: Query, hub: number, given: ListQuery)
 /** Tags stand with the execution, which takes several times as long to find as the row that leads to it. */
 function affordable({ filter, examine }: ListQuery): number {
   return tagConditions(filter).length === 0 ? examine : Math.ceil(examine / 2);
-}
-
-/** The texts of the database cannot hold U+0000, not even in a question. */
-function canMatchNothing({ name, instanceIdPrefix }: ListFilter): boolean {
-  return name?.includes("\0") === true || instanceIdPrefix?.includes("\0") === true;
 }
 
 /** A condition; it asks for the numbers of its parameters, because they depend on what stands before it. */

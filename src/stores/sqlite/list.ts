@@ -1,4 +1,5 @@
 import type { ListCursor, ListFilter, ListPage, ListQuery } from "../../core/store.js";
+import { canMatchNothing } from "../filter.js";
 import { prefixEnd } from "../prefix.js";
 import { optionalRow, Row, recordOf, STATUS_CODES, statusBits } from "../rows.js";
 import type { Connection } from "./connection.js";
@@ -13,6 +14,7 @@ const LIVE = statusBits(["Pending", "Running", "Suspended"]);
  * than others, and gives a short page.
  */
 export function listInstances(connection: Connection, hub: number, query: ListQuery): ListPage {
+  if (canMatchNothing(query.filter)) return { records: [] };
   return connection.snapshot(() => {
     const prefix = rarePrefix(connection, hub, query);
     const walk = walkOf(hub, query, prefix);
