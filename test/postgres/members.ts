@@ -14,6 +14,10 @@ export interface MemberOptions {
   readonly witness?: string;
   readonly store?: { readonly leaseTimes?: { leaseMs: number; renewMs: number; lateMs: number } };
   readonly functions?: readonly string[];
+  /** Set for the process. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** What starts it, e.g. `ip netns exec NAME`: becomes it, and does not stay beside it. */
+  readonly launcher?: readonly string[];
 }
 
 const messages = z.union([
@@ -81,9 +85,12 @@ export class Member {
   }
 
   /** Starts a process; returns once its engine runs. */
-  static async start(options: MemberOptions): Promise<Member> {
+  static async start({ env = {}, launcher = [], ...options }: MemberOptions): Promise<Member> {
+    const [execPath = process.execPath, ...execArgv] = [...launcher, process.execPath];
     const child = fork(join(import.meta.dirname, "member.mjs"), [JSON.stringify(options)], {
-      execArgv: [],
+      execPath,
+      execArgv,
+      env: { ...process.env, ...env },
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     const said = await Promise.race([
