@@ -1,6 +1,6 @@
 // A process of a shared hub: an engine and a client, told what to do by the tests that started it (members.ts).
 // Its store stands behind a wrapper that tells of each commit it was refused, and that can stop the process
-// between the decision of a turn and its writing: the pause that no check of a lease can see.
+// between the decision of a turn and its writing, or keep its thread: the pause that no check of a lease can see.
 import process from "node:process";
 import { InstanceHeldError, TaskHub } from "../../dist/index.js";
 import { openPostgresStore } from "../../dist/stores/postgres/store.js";
@@ -15,14 +15,16 @@ const known = jobs(witness);
 
 // --- Its store ----------------------------------------------------------------------------------------------------
 
-let stopsAtCommit = false;
+/** What stops the process at its next commit. */
+let stopAtCommit;
 
 function watched(store) {
   const commit = async (turns) => {
-    if (stopsAtCommit) {
-      stopsAtCommit = false;
+    const stop = stopAtCommit;
+    if (stop !== undefined) {
+      stopAtCommit = undefined;
       await say({ stopping: turns.map(({ instanceId }) => instanceId) });
-      process.kill(process.pid, "SIGSTOP");
+      stop();
     }
     const results = await store.commit(turns);
     for (const [index, { accepted }] of results.entries()) {
@@ -94,7 +96,10 @@ const calls = {
   drain: async ({ worker }) => store.leases.drain(worker),
   /** It says which instances' turns are in its hands when it stops. */
   stopBeforeNextCommit: async () => {
-    stopsAtCommit = true;
+    stopAtCommit = () => process.kill(process.pid, "SIGSTOP");
+  },
+  blockBeforeNextCommit: async ({ ms }) => {
+    stopAtCommit = () => block(ms);
   },
 };
 

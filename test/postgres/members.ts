@@ -132,15 +132,15 @@ export class Member {
    * Resolves once it has; with the instances whose turns it holds in its hands.
    */
   async stopsBeforeNextCommit(): Promise<readonly string[]> {
-    const stopping = new Promise<readonly string[]>((resolve) => {
-      this.#onStopping = resolve;
-    });
-    await this.#call("stopBeforeNextCommit");
-    const ids = this.#stopping ?? (await stopping);
-    this.#stopping = undefined;
+    const ids = await this.#stopsAtCommit("stopBeforeNextCommit");
     // It says so before it does.
     await until(async () => (isStopped(this.pid) ? true : undefined));
     return ids;
+  }
+
+  /** The same, but it keeps its own thread for so long, and then goes on. */
+  async blocksBeforeNextCommit(ms: number): Promise<readonly string[]> {
+    return this.#stopsAtCommit("blockBeforeNextCommit", { ms });
   }
 
   pause(): void {
@@ -160,6 +160,16 @@ export class Member {
   async close(): Promise<void> {
     this.#child.kill("SIGTERM");
     await this.#exit;
+  }
+
+  async #stopsAtCommit(call: string, argument?: unknown): Promise<readonly string[]> {
+    const stopping = new Promise<readonly string[]>((resolve) => {
+      this.#onStopping = resolve;
+    });
+    await this.#call(call, argument);
+    const ids = this.#stopping ?? (await stopping);
+    this.#stopping = undefined;
+    return ids;
   }
 
   async #call(call: string, argument?: unknown): Promise<unknown> {
