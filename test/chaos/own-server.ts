@@ -4,8 +4,10 @@ import { once } from "node:events";
 import {
   appendFileSync,
   chownSync,
+  closeSync,
   existsSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -131,8 +133,14 @@ export class OwnServer implements AsyncDisposable {
     if (server === undefined) return;
     this.#server = undefined;
     const ended = once(server, "exit");
+    if (server.exitCode !== null || server.signalCode !== null) return;
     server.kill(SIGNALS[how]);
     await ended;
+  }
+
+  /** Its log. */
+  said(): string {
+    return readFileSync(join(this.#folder, "log"), "utf8");
   }
 
   async restart(how: Stop): Promise<void> {
@@ -153,11 +161,19 @@ export class OwnServer implements AsyncDisposable {
       `unix_socket_directories=${this.#folder}`,
       ...this.#settings,
     ];
-    return spawn(
+    const log = openSync(join(this.#folder, "log"), "a");
+    const started = spawn(
       join(this.#programs, "postgres"),
       ["-D", this.#data, ...settings.flatMap((setting) => ["-c", setting])],
-      { cwd: this.#folder, stdio: "ignore", env: { ...process.env, ...this.#env }, ...serverUser() },
+      {
+        cwd: this.#folder,
+        stdio: ["ignore", log, log],
+        env: { ...process.env, ...this.#env },
+        ...serverUser(),
+      },
     );
+    closeSync(log);
+    return started;
   }
 }
 

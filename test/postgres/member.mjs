@@ -93,6 +93,7 @@ const calls = {
       draining: draining ?? false,
     })),
   logs: async () => logs,
+  clock: async () => Date.now(),
   drain: async ({ worker }) => store.leases.drain(worker),
   /** It says which instances' turns are in its hands when it stops. */
   stopBeforeNextCommit: async () => {

@@ -123,6 +123,11 @@ export class Member {
     return z.array(z.string()).parse(await this.#call("logs"));
   }
 
+  /** What its clock shows. */
+  async clockMs(): Promise<number> {
+    return z.number().parse(await this.#call("clock"));
+  }
+
   async drain(worker: string): Promise<void> {
     await this.#call("drain", { worker });
   }
@@ -249,6 +254,7 @@ const testimony = z.object({
   fencingToken: z.number(),
   result: z.string(),
   pid: z.number(),
+  /** By the machine's monotonic clock. */
   atMs: z.number(),
 });
 
