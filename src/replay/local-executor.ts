@@ -80,9 +80,8 @@ export class LocalExecutor implements Executor {
     try {
       const input: unknown = decodeValue(codec, item.input);
       const context = this.#activityContext(item);
-      const value: unknown = await this.#besideTurns(() =>
-        Reflect.apply(activity, undefined, [context, input]),
-      );
+      const begin = (): unknown => Reflect.apply(activity, undefined, [context, input]);
+      const value = await this.#besideTurns(begin);
       const result = encodeValue(codec, value, `the result of activity "${item.name}"`);
       return { kind: "completed", ...(result === undefined ? {} : { result }) };
     } catch (error) {

@@ -50,7 +50,7 @@ export function jobs(witness) {
     rounds: orchestration("rounds", async (ctx, { left }) => {
       const result = await ctx.callActivity(step, {});
       await ctx.sleep(5);
-      if (left > 1) return ctx.continueAsNew({ left: left - 1 });
+      if (left > 1) ctx.continueAsNew({ left: left - 1 });
       return { results: [result], part: null };
     }),
     /** A step on each side of a pause. */

@@ -86,7 +86,7 @@ export class Member {
 
   /** Starts a process; returns once its engine runs. */
   static async start({ env = {}, launcher = [], ...options }: MemberOptions): Promise<Member> {
-    const [execPath = process.execPath, ...execArgv] = [...launcher, process.execPath];
+    const [execPath, ...execArgv] = [...launcher, process.execPath];
     const child = fork(join(import.meta.dirname, "member.mjs"), [JSON.stringify(options)], {
       execPath,
       execArgv,
