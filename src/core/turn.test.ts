@@ -62,6 +62,17 @@ function openActivities(count: number): Map<number, OpenActivity> {
 }
 
 describe("applyTurn", () => {
+  test("records one result of each activity, the first; others are consumed and left out", () => {
+    const open = { ...state, openActivities: openActivities(2) };
+    const result = (task: number, value: string) =>
+      ({ type: "TaskCompleted", atMs: 900, taskScheduledId: task, result: value }) as const;
+    const events = [result(0, "1"), result(0, "2"), result(7, "3")];
+    const { commit, closed } = applyTurn(open, { ...input, events, consumed: [4, 5, 6] }, waiting, writer);
+    const recorded = commit.chunk === undefined ? [] : decodeChunk(commit.chunk);
+    expect(recorded.filter(({ type }) => type === "TaskCompleted")).toEqual([result(0, "1")]);
+    expect([closed, commit.consumed, commit.activities]).toEqual([[0], [4, 5, 6], 1]);
+  });
+
   test("records the turn, what came in and what was done, in this order", () => {
     const { commit } = applyTurn(
       state,

@@ -106,7 +106,10 @@ function recordTurn(
   const cleared: number[] = [];
   const requests: OutboundRequest[] = [];
   const scheduled: OpenActivity[] = [];
-  const recorded: HistoryEvent[] = [{ type: "OrchestratorStarted", atMs: input.atMs }, ...input.events];
+  const recorded: HistoryEvent[] = [
+    { type: "OrchestratorStarted", atMs: input.atMs },
+    ...withoutLateResults(state, input.events),
+  ];
   for (const action of outcome.actions) {
     const event = eventOf(action, input.atMs);
     if (event !== undefined) recorded.push(event);
@@ -217,6 +220,18 @@ function emptyCommit(instance: Instance, atMs: number, writer: Writer): TurnComm
     timersCleared: [],
     requests: [],
   };
+}
+
+/** A task has one result: an owner that stood still may send its own when another one's is there. */
+function withoutLateResults(state: TurnState, events: readonly IncomingEvent[]): readonly IncomingEvent[] {
+  const answered = new Set<number>();
+  return events.filter((event) => {
+    if (event.type !== "TaskCompleted" && event.type !== "TaskFailed") return true;
+    const { taskScheduledId: task } = event;
+    if (!state.openActivities.has(task) || answered.has(task)) return false;
+    answered.add(task);
+    return true;
+  });
 }
 
 function answersIn(

@@ -79,7 +79,9 @@ export class LocalExecutor implements Executor {
     const { codec } = this.#parts;
     try {
       const input: unknown = decodeValue(codec, item.input);
-      const value: unknown = await Reflect.apply(activity, undefined, [this.#activityContext(item), input]);
+      const context = this.#activityContext(item);
+      const begin = (): unknown => Reflect.apply(activity, undefined, [context, input]);
+      const value = await this.#besideTurns(begin);
       const result = encodeValue(codec, value, `the result of activity "${item.name}"`);
       return { kind: "completed", ...(result === undefined ? {} : { result }) };
     } catch (error) {
@@ -135,6 +137,19 @@ export class LocalExecutor implements Executor {
     Atomics.store(cells, 1, BigInt(iid));
     Atomics.store(cells, 2, BigInt(generation));
     Atomics.store(cells, 0, this.#turns);
+  }
+
+  /** A turn waits for its drain while other code begins: what blocks then is not the turn. */
+  #besideTurns<T>(call: () => T): T {
+    const cells = this.#parts.board?.cells;
+    const turn = cells === undefined ? 0n : Atomics.load(cells, 0);
+    if (cells === undefined || turn <= 0n) return call();
+    this.#showNoTurn();
+    try {
+      return call();
+    } finally {
+      Atomics.store(cells, 0, turn);
+    }
   }
 
   #showNoTurn(): void {

@@ -10,10 +10,9 @@ const MAX_CONNECTIONS = 40;
 const HELD_MS = 5000;
 
 test("others take every connection of the server, four times for 5 s", async () => {
-  await using server = await OwnServer.start([
-    `max_connections=${MAX_CONNECTIONS}`,
-    "superuser_reserved_connections=0",
-  ]);
+  await using server = await OwnServer.start({
+    settings: [`max_connections=${MAX_CONNECTIONS}`, "superuser_reserved_connections=0"],
+  });
   await using storm = await Storm.begin({ fault: "connections exhausted", server: server.url });
   await storm.rage(45_000, [4000, 6000], () => exhaust(server.url));
   const { broken } = await storm.settle();

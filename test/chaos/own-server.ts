@@ -1,7 +1,19 @@
 // A PostgreSQL server of the chaos tests' own: they stop, kill and start it as they please.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import {
+  appendFileSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, delimiter, dirname, join } from "node:path";
@@ -25,6 +37,16 @@ const SIGNALS: Readonly<Record<Stop, NodeJS.Signals>> = {
 /** How often a server that ends at its start is started again. */
 const MAX_STARTS = 50;
 
+export interface ServerOptions {
+  /** As in postgresql.conf, e.g. `max_connections=20`. */
+  readonly settings?: readonly string[];
+  /** Set for the server's processes. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where its data and its log of changes are; both may be a file system of their own. */
+  readonly dataFolder?: string;
+  readonly walFolder?: string;
+}
+
 /** A server on a port of its own; always the same one, so that its URL holds across restarts. */
 export class OwnServer implements AsyncDisposable {
   readonly port: number;
@@ -32,33 +54,67 @@ export class OwnServer implements AsyncDisposable {
   readonly version: string;
   readonly #programs: string;
   readonly #folder: string;
+  readonly #data: string;
   readonly #settings: readonly string[];
+  readonly #env: Readonly<Record<string, string>>;
   #server: ChildProcess | undefined;
 
-  private constructor(parts: {
-    port: number;
-    programs: string;
-    folder: string;
-    settings: readonly string[];
-  }) {
-    this.port = parts.port;
-    this.url = `postgres://postgres@127.0.0.1:${parts.port}/postgres`;
-    this.#programs = parts.programs;
-    this.#folder = parts.folder;
-    this.#settings = parts.settings;
-    this.version = run(parts.programs, "postgres", ["--version"]).trim();
+  private constructor(port: number, folder: string, options: ServerOptions) {
+    this.port = port;
+    this.url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+    this.#programs = programFolder();
+    this.#folder = folder;
+    this.#data = join(options.dataFolder ?? folder, "data");
+    this.#settings = options.settings ?? [];
+    this.#env = options.env ?? {};
+    this.version = run(this.#programs, "postgres", ["--version"]).trim();
   }
 
-  /** Makes a new database cluster and starts it. `settings` are as in postgresql.conf, e.g. `max_connections=20`. */
-  static async start(settings: readonly string[] = []): Promise<OwnServer> {
-    const folder = realpathSync(mkdtempSync(join(tmpdir(), "tenure-server-")));
-    const owner = serverUser();
-    if (owner !== undefined) chownSync(folder, owner.uid, owner.gid);
-    const programs = programFolder();
-    run(programs, "initdb", ["-D", join(folder, "data"), "-A", "trust", "-U", "postgres"]);
-    const server = new OwnServer({ port: await freePort(), programs, folder, settings });
+  /** Makes a new database cluster and starts it. */
+  static async start(options: ServerOptions = {}): Promise<OwnServer> {
+    const server = new OwnServer(await freePort(), newFolder(), options);
+    const wal = options.walFolder === undefined ? [] : ["-X", join(options.walFolder, "wal")];
+    run(server.#programs, "initdb", ["-D", server.#data, ...wal, "-A", "trust", "-U", "postgres"]);
+    // Whoever reaches it: it listens to this machine alone unless it is told otherwise.
+    appendFileSync(join(server.#data, "pg_hba.conf"), "host all all all trust\n");
     await server.start();
     return server;
+  }
+
+  /**
+   * A standby of this one, which calls itself `standby`; returns once it answers. Made of a copy of the primary, which
+   * is stopped for it. It hears of changes from `port`: the primary's, or that of a relay before it.
+   */
+  async standby(port = this.port): Promise<OwnServer> {
+    await this.stop("fast");
+    const standby = new OwnServer(await freePort(), newFolder(), {});
+    execFileSync("cp", ["-a", this.#data, standby.#data], serverUser());
+    appendFileSync(
+      join(standby.#data, "postgresql.auto.conf"),
+      `primary_conninfo = 'host=127.0.0.1 port=${port} user=postgres application_name=standby'\n`,
+    );
+    writeFileSync(join(standby.#data, "standby.signal"), "");
+    await this.start();
+    await standby.start();
+    return standby;
+  }
+
+  /** Makes a standby the primary; returns once it takes writes. */
+  async promote(): Promise<void> {
+    await this.query("select pg_promote(true, 60)");
+  }
+
+  /** Asks it, on a connection of its own. */
+  async query(sql: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    const client = new pg.Client({ connectionString: this.url });
+    client.on("error", () => {}); // tells itself by the query that fails
+    await client.connect();
+    try {
+      const { rows } = await client.query<Record<string, unknown>>(sql);
+      return rows;
+    } finally {
+      await client.end();
+    }
   }
 
   /** Starts it, and returns once it answers. */
@@ -77,8 +133,14 @@ export class OwnServer implements AsyncDisposable {
     if (server === undefined) return;
     this.#server = undefined;
     const ended = once(server, "exit");
+    if (server.exitCode !== null || server.signalCode !== null) return;
     server.kill(SIGNALS[how]);
     await ended;
+  }
+
+  /** Its log. */
+  said(): string {
+    return readFileSync(join(this.#folder, "log"), "utf8");
   }
 
   async restart(how: Stop): Promise<void> {
@@ -99,12 +161,28 @@ export class OwnServer implements AsyncDisposable {
       `unix_socket_directories=${this.#folder}`,
       ...this.#settings,
     ];
-    return spawn(
+    const log = openSync(join(this.#folder, "log"), "a");
+    const started = spawn(
       join(this.#programs, "postgres"),
-      ["-D", join(this.#folder, "data"), ...settings.flatMap((setting) => ["-c", setting])],
-      { cwd: this.#folder, stdio: "ignore", ...serverUser() },
+      ["-D", this.#data, ...settings.flatMap((setting) => ["-c", setting])],
+      {
+        cwd: this.#folder,
+        stdio: ["ignore", log, log],
+        env: { ...process.env, ...this.#env },
+        ...serverUser(),
+      },
     );
+    closeSync(log);
+    return started;
   }
+}
+
+/** A folder for the server's user. */
+function newFolder(): string {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "tenure-server-")));
+  const owner = serverUser();
+  if (owner !== undefined) chownSync(folder, owner.uid, owner.gid);
+  return folder;
 }
 
 /** Whether what was started comes to answer queries; false when it ended instead. */

@@ -1,6 +1,7 @@
 // What every fault is tried with: a server, three processes on one hub, callers; and the line that sums it up.
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { TaskHubClient } from "../../src/client/task-hub-client.js";
 import { TaskHub, type TaskHubConnection } from "../../src/index.js";
 import { miscounts } from "../postgres/counted.js";
 import { type Member, type MemberOptions, SharedHub, type Testimony } from "../postgres/members.js";
@@ -49,6 +50,11 @@ export class Storm implements AsyncDisposable {
     const storm = new Storm(options, hub, connection);
     await storm.join(options.processes ?? 3);
     return storm;
+  }
+
+  /** Whom the callers ask. */
+  get client(): TaskHubClient {
+    return this.#connection.client;
   }
 
   /** Callers of their own, for a job of another name. */

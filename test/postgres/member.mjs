@@ -1,62 +1,30 @@
 // A process of a shared hub: an engine and a client, told what to do by the tests that started it (members.ts).
 // Its store stands behind a wrapper that tells of each commit it was refused, and that can stop the process
-// between the decision of a turn and its writing: the pause that no check of a lease can see.
-import { randomUUID } from "node:crypto";
-import { appendFileSync } from "node:fs";
+// between the decision of a turn and its writing, or keep its thread: the pause that no check of a lease can see.
 import process from "node:process";
-import { setTimeout as sleep } from "node:timers/promises";
-import { activity, InstanceHeldError, orchestration, TaskHub } from "../../dist/index.js";
+import { InstanceHeldError, TaskHub } from "../../dist/index.js";
 import { openPostgresStore } from "../../dist/stores/postgres/store.js";
+import { block, jobs } from "./jobs.mjs";
 
 const { url, witness, store: storeOptions, functions: names } = JSON.parse(process.argv[2] ?? "{}");
 
 /** Calls under way at a time for each request of a test. */
 const LANES = 20;
 
-// --- What it runs -------------------------------------------------------------------------------------------------
-
-const step = activity("step", async (ctx, { ms = 0 } = {}) => {
-  const result = randomUUID();
-  const { instanceId, executionId, taskId, fencingToken } = ctx;
-  const line = { instanceId, executionId, taskId, fencingToken, result, pid: process.pid, atMs: Date.now() };
-  // Synchronously, so that the file knows more than anybody.
-  if (witness !== undefined) appendFileSync(witness, `${JSON.stringify(line)}\n`);
-  if (ms > 0) await sleep(ms);
-  return result;
-});
-
-/** Steps one after the other; an event between them, a child and a timer, where they are asked for. */
-async function work(ctx, { steps = 3, ms = 0, note = false, child = false, pauseMs = 0 } = {}) {
-  const results = [];
-  for (let index = 0; index < steps; index++) results.push(await ctx.callActivity(step, { ms }));
-  const noted = note ? await ctx.waitForExternalEvent("note") : null;
-  const part = child
-    ? await ctx.callSubOrchestrator("part", { ms }, { instanceId: `${ctx.instanceId}-part` })
-    : null;
-  if (pauseMs > 0) await ctx.sleep(pauseMs);
-  return { results, noted, part };
-}
-
-const known = {
-  step,
-  part: orchestration("part", async (ctx, { ms }) => ctx.callActivity(step, { ms })),
-  job: orchestration("job", work),
-  // The next version of the job under a name of its own: a rolling deploy has processes with and without it.
-  "job-2": orchestration("job-2", async (ctx, input) => ({ ...(await work(ctx, input)), version: 2 })),
-  /** Lives until it is told to end. */
-  hold: orchestration("hold", async (ctx) => ctx.waitForExternalEvent("end")),
-};
+const known = jobs(witness);
 
 // --- Its store ----------------------------------------------------------------------------------------------------
 
-let stopsAtCommit = false;
+/** What stops the process at its next commit. */
+let stopAtCommit;
 
 function watched(store) {
   const commit = async (turns) => {
-    if (stopsAtCommit) {
-      stopsAtCommit = false;
+    const stop = stopAtCommit;
+    if (stop !== undefined) {
+      stopAtCommit = undefined;
       await say({ stopping: turns.map(({ instanceId }) => instanceId) });
-      process.kill(process.pid, "SIGSTOP");
+      stop();
     }
     const results = await store.commit(turns);
     for (const [index, { accepted }] of results.entries()) {
@@ -73,12 +41,12 @@ function watched(store) {
   });
 }
 
-const store = watched(await openPostgresStore({ url, ...storeOptions }));
 const logs = [];
 const log = (level) => (message, fields) => {
   logs.push(`${level}: ${message} ${fields?.error ?? ""}`.trim());
   if (logs.length > 200) logs.shift();
 };
+const store = watched(await openPostgresStore({ url, ...storeOptions, onWarning: log("warn") }));
 const hub = await TaskHub.open({
   store,
   functions: (names ?? Object.keys(known)).map((name) => known[name]),
@@ -125,10 +93,14 @@ const calls = {
       draining: draining ?? false,
     })),
   logs: async () => logs,
+  clock: async () => Date.now(),
   drain: async ({ worker }) => store.leases.drain(worker),
   /** It says which instances' turns are in its hands when it stops. */
   stopBeforeNextCommit: async () => {
-    stopsAtCommit = true;
+    stopAtCommit = () => process.kill(process.pid, "SIGSTOP");
+  },
+  blockBeforeNextCommit: async ({ ms }) => {
+    stopAtCommit = () => block(ms);
   },
 };
 

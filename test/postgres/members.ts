@@ -14,6 +14,10 @@ export interface MemberOptions {
   readonly witness?: string;
   readonly store?: { readonly leaseTimes?: { leaseMs: number; renewMs: number; lateMs: number } };
   readonly functions?: readonly string[];
+  /** Set for the process. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** What starts it, e.g. `ip netns exec NAME`: becomes it, and does not stay beside it. */
+  readonly launcher?: readonly string[];
 }
 
 const messages = z.union([
@@ -81,9 +85,12 @@ export class Member {
   }
 
   /** Starts a process; returns once its engine runs. */
-  static async start(options: MemberOptions): Promise<Member> {
+  static async start({ env = {}, launcher = [], ...options }: MemberOptions): Promise<Member> {
+    const [execPath, ...execArgv] = [...launcher, process.execPath];
     const child = fork(join(import.meta.dirname, "member.mjs"), [JSON.stringify(options)], {
-      execArgv: [],
+      execPath,
+      execArgv,
+      env: { ...process.env, ...env },
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     const said = await Promise.race([
@@ -116,6 +123,11 @@ export class Member {
     return z.array(z.string()).parse(await this.#call("logs"));
   }
 
+  /** What its clock shows. */
+  async clockMs(): Promise<number> {
+    return z.number().parse(await this.#call("clock"));
+  }
+
   async drain(worker: string): Promise<void> {
     await this.#call("drain", { worker });
   }
@@ -125,15 +137,15 @@ export class Member {
    * Resolves once it has; with the instances whose turns it holds in its hands.
    */
   async stopsBeforeNextCommit(): Promise<readonly string[]> {
-    const stopping = new Promise<readonly string[]>((resolve) => {
-      this.#onStopping = resolve;
-    });
-    await this.#call("stopBeforeNextCommit");
-    const ids = this.#stopping ?? (await stopping);
-    this.#stopping = undefined;
+    const ids = await this.#stopsAtCommit("stopBeforeNextCommit");
     // It says so before it does.
     await until(async () => (isStopped(this.pid) ? true : undefined));
     return ids;
+  }
+
+  /** The same, but it keeps its own thread for so long, and then goes on. */
+  async blocksBeforeNextCommit(ms: number): Promise<readonly string[]> {
+    return this.#stopsAtCommit("blockBeforeNextCommit", { ms });
   }
 
   pause(): void {
@@ -153,6 +165,16 @@ export class Member {
   async close(): Promise<void> {
     this.#child.kill("SIGTERM");
     await this.#exit;
+  }
+
+  async #stopsAtCommit(call: string, argument?: unknown): Promise<readonly string[]> {
+    const stopping = new Promise<readonly string[]>((resolve) => {
+      this.#onStopping = resolve;
+    });
+    await this.#call(call, argument);
+    const ids = this.#stopping ?? (await stopping);
+    this.#stopping = undefined;
+    return ids;
   }
 
   async #call(call: string, argument?: unknown): Promise<unknown> {
@@ -232,6 +254,7 @@ const testimony = z.object({
   fencingToken: z.number(),
   result: z.string(),
   pid: z.number(),
+  /** By the machine's monotonic clock. */
   atMs: z.number(),
 });
 
