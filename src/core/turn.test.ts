@@ -3,14 +3,7 @@ import type { TurnOutcome } from "./executor.js";
 import { MAX_HISTORY_EVENTS, MAX_HISTORY_LENGTH, MAX_PENDING_TASKS } from "./history.js";
 import { decodeChunk } from "./history-codec.js";
 import type { Execution, Instance } from "./instance.js";
-import {
-  applyTurn,
-  isWanted,
-  type OpenActivity,
-  openTasksOf,
-  type TurnInput,
-  type TurnState,
-} from "./turn.js";
+import { applyTurn, type OpenActivity, openTasksOf, type TurnInput, type TurnState } from "./turn.js";
 
 const instance: Instance = {
   iid: 1,
@@ -229,17 +222,5 @@ describe("openTasksOf", () => {
     ]);
     expect([...open.values()]).toEqual([{ task: 1, name: "b", input: "1" }]);
     expect(otherOpenTasks).toBe(1);
-  });
-});
-
-describe("isWanted", () => {
-  test("leaves out a second result of an activity, and nothing else", () => {
-    const open = { openActivities: openActivities(1) };
-    expect(isWanted(open, { type: "TaskCompleted", atMs: 0, taskScheduledId: 0 })).toBe(true);
-    expect(isWanted(open, { type: "TaskCompleted", atMs: 0, taskScheduledId: 1 })).toBe(false);
-    const failure = { type: "Error", message: "no" };
-    expect(isWanted(open, { type: "TaskFailed", atMs: 0, taskScheduledId: 1, failure })).toBe(false);
-    expect(isWanted(open, { type: "TimerFired", atMs: 0, timerId: 7, fireAtMs: 0 })).toBe(true);
-    expect(isWanted(open, { type: "EventRaised", atMs: 0, name: "go" })).toBe(true);
   });
 });

@@ -258,18 +258,6 @@ function answersIn(
   return { closed: [...closed], othersAnswered };
 }
 
-/**
- * Whether what came in means anything to the execution. A result of an activity that has been answered does not: its
- * former owner, who could not commit it, may have handed it over after somebody else ran the activity again.
- */
-export function isWanted(
-  { openActivities }: Pick<TurnState, "openActivities">,
-  event: IncomingEvent,
-): boolean {
-  const isResult = event.type === "TaskCompleted" || event.type === "TaskFailed";
-  return !isResult || openActivities.has(event.taskScheduledId);
-}
-
 /** The history event that records an action; none for what only withdraws. */
 export function eventOf(action: Action, atMs: number): ActionEvent | undefined {
   switch (action.type) {

@@ -21,7 +21,6 @@ import {
   type AppliedTurn,
   adoptionCommit,
   applyTurn,
-  isWanted,
   type OpenActivity,
   parkCommit,
   type TurnInput,
@@ -659,7 +658,6 @@ export class Dispatcher {
       if (item.n !== undefined) consumed.push(item.n);
       if (item.timer !== undefined) firedTimers.push(item.timer);
       for (const event of item.events) {
-        if (!isWanted(resident, event)) continue;
         events.push(event);
         // A clock that was set back must not show a time before the timer that has fired.
         if (event.type === "TimerFired") atMs = Math.max(atMs, event.fireAtMs);
