@@ -48,7 +48,13 @@ export class Engine {
   }
 
   /** Starts an engine that need not come to run. */
-  static launch({ file, witness, under = [], env = {}, program = "sqlite-engine.mjs" }: EngineOptions): Engine {
+  static launch({
+    file,
+    witness,
+    under = [],
+    env = {},
+    program = "sqlite-engine.mjs",
+  }: EngineOptions): Engine {
     const [command = process.execPath, ...args] = [
       ...under,
       process.execPath,
@@ -91,7 +97,9 @@ export class Engine {
   /** Freezes it; returns once it is. */
   pause(): void {
     signal(this.#pid, "SIGSTOP");
-    while (!execFileSync("ps", ["-o", "stat=", "-p", String(this.#pid)], { encoding: "utf8" }).startsWith("T"));
+    while (
+      !execFileSync("ps", ["-o", "stat=", "-p", String(this.#pid)], { encoding: "utf8" }).startsWith("T")
+    );
   }
 
   wake(): void {

@@ -13,7 +13,15 @@ export function functionsFor(witness) {
   const step = activity("step", async (ctx, { ms = 0 } = {}) => {
     const result = randomUUID();
     const { instanceId, executionId, taskId, fencingToken } = ctx;
-    const line = { instanceId, executionId, taskId, fencingToken, result, pid: process.pid, atMs: Date.now() };
+    const line = {
+      instanceId,
+      executionId,
+      taskId,
+      fencingToken,
+      result,
+      pid: process.pid,
+      atMs: Date.now(),
+    };
     // Synchronously, so that the file knows more than anybody.
     appendFileSync(witness, `${JSON.stringify(line)}\n`);
     if (ms > 0) await sleep(ms);
@@ -48,9 +56,9 @@ export function functionsFor(witness) {
     orchestration("hold", async (ctx) => ctx.waitForExternalEvent("end")),
     /** When it was due, and when it woke, both by the clock that orchestrators see. */
     orchestration("alarm", async (ctx, { ms }) => {
-      const dueMs = ctx.currentTime.getTime() + ms;
+      const dueMs = ctx.currentUtcDateTime.getTime() + ms;
       await ctx.sleep(ms);
-      return { dueMs, wokeMs: ctx.currentTime.getTime() };
+      return { dueMs, wokeMs: ctx.currentUtcDateTime.getTime() };
     }),
   ];
 }

@@ -4,9 +4,9 @@ import { SqliteStorm } from "./sqlite-storm.js";
 import { between } from "./storm.js";
 
 /** For how long engines are killed. */
-const RAGES_MS = 40_000;
+const RAGES_MS = 30_000;
 
-test("the engine is killed with SIGKILL at random, and started again, for 40 s", async () => {
+test("the engine is killed with SIGKILL at random, and started again, for 30 s", async () => {
   await using storm = await SqliteStorm.begin({ fault: "SIGKILL of the engine" });
   await storm.rage(async () => {
     const over = AbortSignal.timeout(RAGES_MS);

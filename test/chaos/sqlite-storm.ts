@@ -95,6 +95,7 @@ export class SqliteStorm implements AsyncDisposable {
   async rage(inject: () => Promise<void>): Promise<void> {
     const over = new AbortController();
     const load = this.load.run(over.signal);
+    load.catch(() => {}); // told below, unless what was done failed first
     await inject().finally(() => over.abort());
     await load;
   }
@@ -160,7 +161,10 @@ export async function damage(file: string): Promise<readonly string[]> {
   const Driver = await loadDriver();
   const connection = new Driver(file, { enableForeignKeyConstraints: false });
   try {
-    const found = connection.prepare("pragma integrity_check").all().map((row) => JSON.stringify(row));
+    const found = connection
+      .prepare("pragma integrity_check")
+      .all()
+      .map((row) => JSON.stringify(row));
     return found.length === 1 && found[0]?.includes('"ok"') === true ? [] : found;
   } finally {
     connection.close();
