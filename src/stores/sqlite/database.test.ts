@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
@@ -281,6 +281,33 @@ test("damage is no conflict that could be tried again, and neither is a fault of
     StoreDamagedError,
   );
   expect(errorOf(faultOf(new TypeError("ours"), "x"))).toBeInstanceOf(EngineFaultError);
+});
+
+test("damage is told as such by every read that meets it", () => {
+  const database = open();
+  database.write([start("order-1")]);
+  const [table] = read("select rootpage from sqlite_schema where name = 'inst'");
+  change("pragma wal_checkpoint(truncate)");
+  database.close();
+  const { rootpage } = Object.assign({ rootpage: 0 }, table);
+  const bytes = readFileSync(file);
+  bytes.fill(0xff, (rootpage - 1) * 4096, (rootpage - 1) * 4096 + 8);
+  writeFileSync(file, bytes);
+  const damaged = open();
+  const reads = [
+    () => damaged.get("order-1"),
+    () => damaged.load([1]),
+    () => damaged.unfinished({ shards: "all", afterIid: 0, limit: 10 }),
+  ];
+  for (const meet of reads) {
+    let met: unknown;
+    try {
+      meet();
+    } catch (error) {
+      met = errorOf(faultOf(error, "the file"));
+    }
+    expect(met).toBeInstanceOf(StoreDamagedError);
+  }
 });
 
 // Root may write everywhere: then there is nothing to refuse.

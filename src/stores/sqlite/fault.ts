@@ -130,10 +130,24 @@ const SQLITE_FULL = 13;
 const SQLITE_CANTOPEN = 14;
 const SQLITE_NOTADB = 26;
 
+/** SQLite's texts for its codes: `all()` of @photostructure/sqlite 1.2.1 throws an error that has only these. */
+const CODE_OF_TEXT: ReadonlyMap<string, number> = new Map([
+  ["database is locked", SQLITE_BUSY],
+  ["database table is locked", SQLITE_LOCKED],
+  ["out of memory", SQLITE_NOMEM],
+  ["interrupted", SQLITE_INTERRUPT],
+  ["disk I/O error", SQLITE_IOERR],
+  ["database disk image is malformed", SQLITE_CORRUPT],
+  ["database or disk is full", SQLITE_FULL],
+  ["unable to open database file", SQLITE_CANTOPEN],
+  ["file is not a database", SQLITE_NOTADB],
+]);
+
 /** The low byte of an extended result code is the primary one. */
 function primaryCode(thrown: unknown): number | undefined {
-  if (typeof thrown !== "object" || thrown === null || !("errcode" in thrown)) return undefined;
-  return typeof thrown.errcode === "number" ? thrown.errcode & 0xff : undefined;
+  if (!(thrown instanceof Error)) return undefined;
+  if ("errcode" in thrown && typeof thrown.errcode === "number") return thrown.errcode & 0xff;
+  return CODE_OF_TEXT.get(thrown.message);
 }
 
 function messageOf(thrown: unknown): string {
