@@ -12,7 +12,9 @@ test(`an orchestrator blocks the engine's event loop for seconds, ${BLOCKS} time
       await client.startNew("job", { instanceId, input: { steps: 2, blocks: true } });
       storm.load.started.push(instanceId); // it is counted like all others
       expect(await client.waitForCompletion(instanceId)).toMatchObject({ runtimeStatus: "Completed" });
-      expect(storm.engine.said).toContain(`orchestrator 'job' (instance '${instanceId}') has blocked this process`);
+      expect(storm.engine.said).toContain(
+        `orchestrator 'job' (instance '${instanceId}') has blocked this process`,
+      );
       storm.injected += 1;
     }
   });

@@ -46,7 +46,9 @@ function countCalls(store, dieAt, effect) {
 /** Every step may have been taken before. */
 async function play(client) {
   const start = (name, instanceId, input) =>
-    acknowledge(`start ${instanceId}`, () => client.startNew(name, { instanceId, input, requestId: instanceId }));
+    acknowledge(`start ${instanceId}`, () =>
+      client.startNew(name, { instanceId, input, requestId: instanceId }),
+    );
   await start("job", "job-1", { steps: 2, note: true, child: true, pauseMs: 5 });
   await start("again", "again-1", 3);
   await start("hold", "hold-1");

@@ -168,9 +168,14 @@ async function missing(client: TaskHubClient, acknowledged: readonly string[]): 
     const [verb, instanceId = ""] = what.split(" ");
     const status = await client.getStatus(instanceId);
     // Whose purge was under way may be gone.
-    if (verb === "start" && status === undefined && !(instanceId === "hold-1" && acknowledged.includes("terminate hold-1")))
+    if (
+      verb === "start" &&
+      status === undefined &&
+      !(instanceId === "hold-1" && acknowledged.includes("terminate hold-1"))
+    )
       found.push(`${what} was acknowledged, and it is not there`);
-    if (verb === "terminate" && isOver !== "Terminated") found.push(`${what} was acknowledged, and it is ${isOver}`);
+    if (verb === "terminate" && isOver !== "Terminated")
+      found.push(`${what} was acknowledged, and it is ${isOver}`);
     if (verb === "purge" && status !== undefined) found.push(`${what} was acknowledged, and it is there`);
   }
   return found;
