@@ -156,15 +156,16 @@ function openHub(
     store: openStore(),
     functions,
     logger,
-    onStoreFailure: endProcess,
+    onStoreFailure: (error) => void endProcess(error),
     ...(taskHub === undefined ? {} : { taskHub }),
     ...(queues === undefined ? {} : { queues }),
   });
 }
 
 /** Nothing can be served any more; a supervisor starts another process. */
-function endProcess(error: TenureError): void {
-  void reportError(error).finally(() => process.exit(exitCodeOf(error)));
+async function endProcess(error: TenureError): Promise<never> {
+  await reportError(error);
+  process.exit(exitCodeOf(error));
 }
 
 /** What is in memory outlives a reload of the functions. */

@@ -14,9 +14,11 @@ const hub = await TaskHub.open({
   logger: { debug: () => {}, info: log("info"), warn: log("warn"), error: log("error") },
 });
 
-process.on("SIGTERM", async () => {
+async function close() {
   await hub.close();
   process.exit(0);
-});
+}
+
+process.on("SIGTERM", () => void close());
 process.stdin.on("end", () => process.exit(9)).resume();
 process.stdout.write(`ready ${process.pid}\n`);

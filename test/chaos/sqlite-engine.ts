@@ -55,13 +55,17 @@ export class Engine {
     env = {},
     program = "sqlite-engine.mjs",
   }: EngineOptions): Engine {
-    const [command = process.execPath, ...args] = [
-      ...under,
-      process.execPath,
+    const [command, ...rest] = [...under, process.execPath];
+    const args = [
+      ...rest,
+
       join(import.meta.dirname, program),
       JSON.stringify({ file, witness }),
     ];
-    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } });
+    const child = spawn(command ?? process.execPath, args, {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+    });
     return new Engine(child);
   }
 

@@ -40,9 +40,9 @@ export class Survivor implements AsyncDisposable {
   async play(file: string, witness: string): Promise<void> {
     this.#child.stdin?.write(`${JSON.stringify({ file, witness })}\n`);
     for (;;) {
-      const { done, value } = await this.#lines.next();
-      if (done === true) throw new Error("who was to take it up has died, too");
-      if (value.startsWith("done")) return;
+      const line = await this.#lines.next();
+      if (line.done === true) throw new Error("who was to take it up has died, too");
+      if (line.value.startsWith("done")) return;
     }
   }
 
@@ -182,12 +182,13 @@ async function missing(client: TaskHubClient, acknowledged: readonly string[]): 
 }
 
 function launch(under: readonly string[]): ChildProcess {
-  const [command = process.execPath, ...args] = [
-    ...under,
-    process.execPath,
+  const [command, ...rest] = [...under, process.execPath];
+  const args = [
+    ...rest,
+
     join(import.meta.dirname, "sqlite-scenario.mjs"),
   ];
-  return spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
+  return spawn(command ?? process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
 }
 
 function linesOf({ stdout }: ChildProcess): Interface {
