@@ -4,7 +4,7 @@ import { TaskHubClient } from "./client/task-hub-client.js";
 import { parseLabel } from "./core/arguments.js";
 import { type Definition, isDefinition } from "./core/definition.js";
 import { type Env, type Logger, silentLogger } from "./core/env.js";
-import { ConfigurationError, InvalidArgumentError } from "./core/errors.js";
+import { ConfigurationError, InvalidArgumentError, type TenureError } from "./core/errors.js";
 import type { LeaseStatus } from "./core/leases.js";
 import { jsonCodec, type PayloadCodec } from "./core/payload.js";
 import type { Retention } from "./core/retention.js";
@@ -44,6 +44,11 @@ export interface TaskHubOptions extends ConnectOptions {
   readonly queues?: readonly string[];
   /** Instances kept in memory between turns; others are replayed when they are needed. Default 50,000. */
   readonly maxResidentInstances?: number;
+  /**
+   * Told when the store has failed so that this process must not go on with it (StoreFailedError, StoreDamagedError);
+   * the engine has stopped then. Default: the error is thrown where nobody catches it, so that the process ends.
+   */
+  readonly onStoreFailure?: (error: TenureError) => void;
   /** For tests: replay the whole history at every turn, to find non-determinism early. */
   readonly replayEveryTurn?: boolean;
 }
@@ -173,7 +178,9 @@ export class TaskHub implements AsyncDisposable {
       throw error;
     }
     const letRejectionsGo = holdBackTaskRejections(logger);
-    return new TaskHub({ client, functions, store, worker, info, letRejectionsGo });
+    const hub = new TaskHub({ client, functions, store, worker, info, letRejectionsGo });
+    void hub.#endOnFailure(logger, options.onStoreFailure ?? throwUncaught);
+    return hub;
   }
 
   /** Reaches a hub without running an engine: to start, query and signal from other processes. */
@@ -200,6 +207,17 @@ export class TaskHub implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Takes part in nothing more once the store has failed: not one turn is written after what is in doubt. */
+  async #endOnFailure(logger: Logger, tell: (error: TenureError) => void): Promise<void> {
+    const error = await this.#store.failure;
+    if (error === undefined || this.#state === "closed") return;
+    this.close({ drainMs: 0 }).catch((reason: unknown) => {
+      logger.warn("the task hub could not be closed in order after its store had failed", { error: reason });
+    });
+    logger.error(`The engine stops: ${error.message}`, { error });
+    tell(error);
   }
 
   async #close(drainMs: number): Promise<void> {
@@ -242,6 +260,13 @@ async function openStore(store: string | Store, taskHub: string, logger: Logger)
     "store",
     `"${withoutPassword(store)}" is not one. Use "sqlite:FILE", "postgres://…", "memory", or a Store.`,
   );
+}
+
+/** A process that serves on without its engine would look alive: better that it ends, and is started again. */
+function throwUncaught(error: TenureError): void {
+  process.nextTick(() => {
+    throw error;
+  });
 }
 
 function parseLimit(parameter: string, limit: number): number {

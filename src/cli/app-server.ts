@@ -1,12 +1,14 @@
 import type { Definition } from "../core/definition.js";
 import type { Logger } from "../core/env.js";
-import { StoreHeldError } from "../core/errors.js";
+import { StoreHeldError, type TenureError } from "../core/errors.js";
 import type { Store } from "../core/store.js";
 import { createHttpHandler, type HttpHandler, type HttpServer, serveHttp } from "../http/index.js";
 import { problem, problemResponse } from "../http/problem.js";
 import { MemoryDatabase } from "../stores/memory/database.js";
 import { openMemoryStore } from "../stores/memory/store.js";
 import { TaskHub } from "../task-hub.js";
+import { exitCodeOf } from "./exit-code.js";
+import { reportError } from "./report-error.js";
 import type { ServerSettings } from "./server-options.js";
 
 /** At the end, requests under way may finish for this long, and then turns and activities. Together below 10 s. */
@@ -154,9 +156,16 @@ function openHub(
     store: openStore(),
     functions,
     logger,
+    onStoreFailure: (error) => void endProcess(error),
     ...(taskHub === undefined ? {} : { taskHub }),
     ...(queues === undefined ? {} : { queues }),
   });
+}
+
+/** Nothing can be served any more; a supervisor starts another process. */
+async function endProcess(error: TenureError): Promise<never> {
+  await reportError(error);
+  process.exit(exitCodeOf(error));
 }
 
 /** What is in memory outlives a reload of the functions. */

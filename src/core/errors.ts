@@ -26,6 +26,8 @@ export type ErrorCode =
   | "StoreClosed"
   | "StoreUnusable"
   | "StoreConflict"
+  | "StoreFailed"
+  | "StoreDamaged"
   | "SchemaTooNew"
   | "HistoryUnreadable"
   | "AppLoad"
@@ -336,6 +338,19 @@ export class StoreConflictError extends TenureError {
   readonly code = "StoreConflict";
 }
 
+/**
+ * The store failed in a way that this process must not go on from: what was written last may or may not be durable.
+ * An engine stops; a new process recovers what was acknowledged.
+ */
+export class StoreFailedError extends TenureError {
+  readonly code = "StoreFailed";
+}
+
+/** The store's file is damaged: nothing of it is served, and a backup must be restored. */
+export class StoreDamagedError extends TenureError {
+  readonly code = "StoreDamaged";
+}
+
 /** The store was written by a newer program that older ones must not touch. */
 export class SchemaTooNewError extends TenureError {
   readonly code = "SchemaTooNew";
@@ -391,6 +406,8 @@ for (const [name, constructor] of Object.entries({
   StoreClosedError,
   StoreUnusableError,
   StoreConflictError,
+  StoreFailedError,
+  StoreDamagedError,
   SchemaTooNewError,
   HistoryUnreadableError,
   AppLoadError,

@@ -1,4 +1,5 @@
 import type { Command, CommandAnswer, OutboundRequest, RunEnd, TimerRow } from "./command.js";
+import type { TenureError } from "./errors.js";
 import type { Chunk } from "./history-codec.js";
 import type {
   Execution,
@@ -36,6 +37,11 @@ export interface Store {
   readonly lateMessagesMs: number;
   /** Where several workers share the hub's shards. Absent: one engine at a time owns them all. */
   readonly leases?: Leases;
+  /**
+   * Resolves, with why, should the store fail so that this process must not go on with it (StoreFailedError,
+   * StoreDamagedError): its engine stops. Absent where that cannot be.
+   */
+  readonly failure?: Promise<TenureError>;
   /** Work that processes other than an instance's owner do. Absent where one engine does it all. */
   readonly tasks?: Tasks;
 

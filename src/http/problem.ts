@@ -72,6 +72,9 @@ export const STATUS_OF: { readonly [C in ErrorCode | HttpErrorCode]: number } = 
   StoreClosed: 503,
   StoreConflict: 503,
   StoreUnusable: 500,
+  // Whether it was written is not known, or nothing can be: the server ends, and another one answers.
+  StoreFailed: 500,
+  StoreDamaged: 500,
   SchemaTooNew: 500,
   HistoryUnreadable: 500,
   AppLoad: 500,

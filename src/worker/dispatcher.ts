@@ -29,7 +29,7 @@ import {
 import { type ActivityDone, type ActivityRunner, answerOf } from "./activity-runner.js";
 import { Handover } from "./handover.js";
 import { EVERY_SHARD, type OwnedShards } from "./owned-shards.js";
-import { persist } from "./persist.js";
+import { isLost, persist } from "./persist.js";
 import { type InboxItem, Resident } from "./resident.js";
 import type { TaskExchange } from "./task-exchange.js";
 
@@ -820,6 +820,7 @@ export class Dispatcher {
 
   /** Says, durably, why the instance stands still. Loses against any other commit, as it should. */
   #park(instance: Instance, reason: unknown): void {
+    if (isLost(reason)) return;
     const { code, message } = reasonOf(reason);
     this.#parts.logger.error(`Instance '${instance.instanceId}' is parked: ${message}`, {
       instanceId: instance.instanceId,

@@ -1,5 +1,10 @@
 import type { Env, Logger } from "../core/env.js";
-import { StoreConflictError, StoreUnusableError } from "../core/errors.js";
+import {
+  StoreConflictError,
+  StoreDamagedError,
+  StoreFailedError,
+  StoreUnusableError,
+} from "../core/errors.js";
 
 /** What asking again needs. */
 export interface PersistParts {
@@ -12,6 +17,11 @@ export interface PersistParts {
 /** Whether a store's fault is of this moment, and nobody's but the store's: what was asked may be asked again. */
 export function isPassing(error: unknown): boolean {
   return error instanceof StoreConflictError || error instanceof StoreUnusableError;
+}
+
+/** Whether a store will serve this process no more (`Store.failure`): no instance is to blame for that. */
+export function isLost(error: unknown): boolean {
+  return error instanceof StoreFailedError || error instanceof StoreDamagedError;
 }
 
 /**

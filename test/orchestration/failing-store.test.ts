@@ -1,6 +1,12 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { silentLogger } from "../../src/core/env.js";
-import { EngineFaultError, StoreConflictError, StoreUnusableError } from "../../src/core/errors.js";
+import {
+  EngineFaultError,
+  StoreConflictError,
+  StoreFailedError,
+  StoreUnusableError,
+  type TenureError,
+} from "../../src/core/errors.js";
 import type { Store } from "../../src/core/store.js";
 import { activity, orchestration, TaskHub, type TaskHubOptions } from "../../src/index.js";
 import { MemoryDatabase } from "../../src/stores/memory/database.js";
@@ -78,6 +84,42 @@ describe("a store that fails for a while", () => {
     );
     expect(await hub.client.waitForCompletion("x")).toMatchObject({ output: "ab" });
     expect(tries).toBeGreaterThan(3);
+  });
+});
+
+describe("a store that fails for good", () => {
+  test("stops its engine, which asks it nothing more, and whoever opened the hub is told", async () => {
+    const store = openMemoryStore();
+    const failed = new StoreFailedError("the disk failed");
+    let tell: (error: TenureError) => void = () => {};
+    const failure = new Promise<TenureError>((resolve) => {
+      tell = resolve;
+    });
+    let commits = 0;
+    const commit: Store["commit"] = async () => {
+      commits += 1;
+      tell(failed);
+      throw failed;
+    };
+    const told = await new Promise((resolve, reject) => {
+      TaskHub.open({
+        functions: [job, echo],
+        env,
+        store: Object.assign(storeWith(store, { commit }), { failure }),
+        onStoreFailure: resolve,
+      })
+        .then(async (hub) => {
+          opened.push(hub);
+          await hub.client.startNew(job, { instanceId: "x" });
+        })
+        .catch(reject);
+    });
+    expect(told).toBe(failed);
+    const [hub] = opened;
+    expect(hub?.status().state).toBe("draining");
+    await hub?.close();
+    expect(hub?.status().state).toBe("closed");
+    expect(commits).toBe(1);
   });
 });
 

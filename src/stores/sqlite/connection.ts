@@ -1,6 +1,6 @@
 import { Row } from "../rows.js";
 import type { Driver, DriverConstructor, Statement } from "./driver.js";
-import { DatabaseFault, isBusy } from "./fault.js";
+import { commitFault, DatabaseFault, isBusy } from "./fault.js";
 
 /** How long one attempt waits for another process's transaction, in milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -31,6 +31,8 @@ export class Connection {
   readonly description: string;
   readonly #driver: Driver;
   readonly #statements = new Map<string, Statement>();
+  /** Why nothing may be written any more. */
+  #failed: DatabaseFault | undefined;
 
   constructor(driver: DriverConstructor, file: string) {
     this.description = `sqlite:${file}`;
@@ -67,12 +69,16 @@ export class Connection {
     }
   }
 
-  /** A write transaction: `write` is carried out whole, or, when it throws, not at all. */
+  /**
+   * A write transaction: `write` is carried out whole, or, when it throws, not at all. After a fault of the kind
+   * "failed", which leaves that open, every further one is refused with the same.
+   */
   transaction<T>(write: () => T): T {
+    if (this.#failed !== undefined) throw this.#failed;
     this.#patiently(() => this.sql("begin immediate").run());
     try {
       const result = write();
-      this.sql("commit").run();
+      this.#commit();
       return result;
     } catch (error) {
       this.#rollBack();
@@ -88,6 +94,16 @@ export class Connection {
   close(): void {
     this.#statements.clear();
     this.#driver.close();
+  }
+
+  #commit(): void {
+    try {
+      this.sql("commit").run();
+    } catch (error) {
+      const fault = commitFault(error, this.description);
+      if (fault instanceof DatabaseFault) this.#failed = fault;
+      throw fault;
+    }
   }
 
   #rollBack(): void {

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
@@ -7,6 +7,8 @@ import {
   EngineFaultError,
   SchemaTooNewError,
   StoreConflictError,
+  StoreDamagedError,
+  StoreFailedError,
   StoreHeldError,
   StoreUnusableError,
 } from "../../core/errors.js";
@@ -19,6 +21,9 @@ import { openSqliteStore } from "./store.js";
 import type { Turn } from "./turns.js";
 
 const RealDriver = await loadDriver();
+
+/** https://sqlite.org/rescode.html#ioerr_fsync */
+const SQLITE_IOERR_FSYNC = 1034;
 
 let folder = "";
 let file = "";
@@ -110,7 +115,7 @@ describe("a schema", () => {
       file,
       "this is a letter, and not a short one, so that it is longer than a header is".repeat(9),
     );
-    expect(opening()).toBeInstanceOf(StoreUnusableError);
+    expect(opening()).toBeInstanceOf(StoreDamagedError);
   });
 
   test("keeps a hub's secret", () => {
@@ -177,6 +182,40 @@ describe("a group of operations", () => {
     expect(database.write([start("order-1")]).results).toMatchObject([{ outcome: "started" }]);
   });
 
+  test("whose flush fails may be durable or not: nothing more is written", () => {
+    open().close();
+    let failing = false;
+    class Failing extends RealDriver {
+      override prepare(sql: string): Statement {
+        const statement = super.prepare(sql);
+        if (sql !== "commit") return statement;
+        return {
+          run: () => {
+            if (failing) throw Object.assign(new Error("disk I/O error"), { errcode: SQLITE_IOERR_FSYNC });
+            return statement.run();
+          },
+          get: () => undefined,
+          all: () => [],
+        };
+      }
+    }
+    const database = open(Failing);
+    database.write([start("order-1")]);
+    failing = true;
+    const failed = database.write([start("order-2")]).results;
+    failing = false;
+    const later = database.write([start("order-3")]).results;
+    for (const [result] of [failed, later]) {
+      expect(typeof result === "object" && isFailed(result) && errorOf(result.fault)).toBeInstanceOf(
+        StoreFailedError,
+      );
+    }
+    expect(["order-1", "order-3"].map((id) => database.get(id)?.instance.instanceId)).toEqual([
+      "order-1",
+      undefined,
+    ]);
+  });
+
   test("waits for another process's transaction, and gives up after some tries", () => {
     open().close();
     let tries = 0;
@@ -239,9 +278,36 @@ describe("a SQLite too old for sharing", () => {
 
 test("damage is no conflict that could be tried again, and neither is a fault of ours", () => {
   expect(errorOf(faultOf(Object.assign(new Error("malformed"), { errcode: 11 }), "x"))).toBeInstanceOf(
-    StoreUnusableError,
+    StoreDamagedError,
   );
   expect(errorOf(faultOf(new TypeError("ours"), "x"))).toBeInstanceOf(EngineFaultError);
+});
+
+test("damage is told as such by every read that meets it", () => {
+  const database = open();
+  database.write([start("order-1")]);
+  const [table] = read("select rootpage from sqlite_schema where name = 'inst'");
+  change("pragma wal_checkpoint(truncate)");
+  database.close();
+  const { rootpage } = Object.assign({ rootpage: 0 }, table);
+  const bytes = readFileSync(file);
+  bytes.fill(0xff, (rootpage - 1) * 4096, (rootpage - 1) * 4096 + 8);
+  writeFileSync(file, bytes);
+  const damaged = open();
+  const reads = [
+    () => damaged.get("order-1"),
+    () => damaged.load([1]),
+    () => damaged.unfinished({ shards: "all", afterIid: 0, limit: 10 }),
+  ];
+  for (const meet of reads) {
+    let met: unknown;
+    try {
+      meet();
+    } catch (error) {
+      met = errorOf(faultOf(error, "the file"));
+    }
+    expect(met).toBeInstanceOf(StoreDamagedError);
+  }
 });
 
 // Root may write everywhere: then there is nothing to refuse.

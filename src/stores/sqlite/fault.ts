@@ -2,6 +2,8 @@ import {
   EngineFaultError,
   SchemaTooNewError,
   StoreConflictError,
+  StoreDamagedError,
+  StoreFailedError,
   StoreHeldError,
   StoreUnusableError,
   type TenureError,
@@ -11,6 +13,10 @@ import {
 export type Fault =
   /** Nothing was written; it may be tried again. */
   | { readonly kind: "conflict"; readonly message: string; readonly cause?: Error | undefined }
+  /** It may or may not have been written, and this process must write nothing more. */
+  | { readonly kind: "failed"; readonly message: string; readonly cause?: Error | undefined }
+  /** What is in the file is not what was written. */
+  | { readonly kind: "damaged"; readonly message: string; readonly cause?: Error | undefined }
   /** Nothing more can be done with this file as it is. */
   | { readonly kind: "unusable"; readonly message: string; readonly cause?: Error | undefined }
   | {
@@ -36,6 +42,10 @@ export function errorOf(fault: Fault): TenureError {
   switch (fault.kind) {
     case "conflict":
       return new StoreConflictError(fault.message, { cause: fault.cause });
+    case "failed":
+      return new StoreFailedError(fault.message, { cause: fault.cause });
+    case "damaged":
+      return new StoreDamagedError(fault.message, { cause: fault.cause });
     case "unusable":
       return new StoreUnusableError(fault.message, { cause: fault.cause });
     case "held":
@@ -63,7 +73,11 @@ export function faultOf(thrown: unknown, store: string): Fault {
       return conflict(`${store} could not be read or written (${why}). Check the disk.`, thrown);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return unusable(`${store} is damaged or is not a SQLite file (${why}). Restore a backup.`, thrown);
+      return {
+        kind: "damaged",
+        message: `${store} is damaged or is not a SQLite file (${why}). Stop what uses it, and restore a backup.`,
+        cause: causeOf(thrown),
+      };
     case SQLITE_PERM:
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
@@ -78,6 +92,23 @@ export function faultOf(thrown: unknown, store: string): Fault {
         cause: causeOf(thrown),
       };
   }
+}
+
+/**
+ * What it means that a commit threw. An I/O error there tells nothing: the operating system may have dropped what
+ * it could not write and call the next flush good (https://lwn.net/Articles/752063/), and what is in the log may
+ * count as committed once the file is opened again. So nothing may be built on it in this process.
+ */
+export function commitFault(thrown: unknown, store: string): unknown {
+  if (primaryCode(thrown) !== SQLITE_IOERR) return thrown;
+  return new DatabaseFault({
+    kind: "failed",
+    message:
+      `${store}: the disk failed while a commit was written (${messageOf(thrown)}). Whether it counts is not known. ` +
+      "This process must end: check the disk and the system's log, then start it again. What was acknowledged " +
+      "before is kept; start what failed now again, with the same requestId.",
+    cause: causeOf(thrown),
+  });
 }
 
 /** Whether the database was busy: the only fault that passes by itself. */
@@ -99,10 +130,24 @@ const SQLITE_FULL = 13;
 const SQLITE_CANTOPEN = 14;
 const SQLITE_NOTADB = 26;
 
+/** SQLite's texts for its codes: `all()` of @photostructure/sqlite 1.2.1 throws an error that has only these. */
+const CODE_OF_TEXT: ReadonlyMap<string, number> = new Map([
+  ["database is locked", SQLITE_BUSY],
+  ["database table is locked", SQLITE_LOCKED],
+  ["out of memory", SQLITE_NOMEM],
+  ["interrupted", SQLITE_INTERRUPT],
+  ["disk I/O error", SQLITE_IOERR],
+  ["database disk image is malformed", SQLITE_CORRUPT],
+  ["database or disk is full", SQLITE_FULL],
+  ["unable to open database file", SQLITE_CANTOPEN],
+  ["file is not a database", SQLITE_NOTADB],
+]);
+
 /** The low byte of an extended result code is the primary one. */
 function primaryCode(thrown: unknown): number | undefined {
-  if (typeof thrown !== "object" || thrown === null || !("errcode" in thrown)) return undefined;
-  return typeof thrown.errcode === "number" ? thrown.errcode & 0xff : undefined;
+  if (!(thrown instanceof Error)) return undefined;
+  if ("errcode" in thrown && typeof thrown.errcode === "number") return thrown.errcode & 0xff;
+  return CODE_OF_TEXT.get(thrown.message);
 }
 
 function messageOf(thrown: unknown): string {

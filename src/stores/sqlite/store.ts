@@ -1,7 +1,14 @@
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command, CommandAnswer } from "../../core/command.js";
-import { EngineFaultError, StoreClosedError, StoreUnusableError } from "../../core/errors.js";
+import {
+  EngineFaultError,
+  StoreClosedError,
+  StoreDamagedError,
+  StoreFailedError,
+  StoreUnusableError,
+  type TenureError,
+} from "../../core/errors.js";
 import type { Execution, InstanceRecord } from "../../core/instance.js";
 import type { Message } from "../../core/message.js";
 import {
@@ -24,11 +31,11 @@ import {
 } from "../../core/store.js";
 import { mayHaveChanged } from "../changed.js";
 import { Failure, GroupCommit } from "../group-commit.js";
-import { isFailed, type OperationResult } from "./batch.js";
-import type { DatabaseOptions } from "./database.js";
+import { type FailedOperation, isFailed, type OperationResult } from "./batch.js";
+import type { DatabaseOptions, SqliteDatabase } from "./database.js";
 import { errorOf } from "./fault.js";
 import { createPrivateFile } from "./files.js";
-import type { DatabaseHost } from "./host.js";
+import type { CallName, DatabaseHost } from "./host.js";
 import { openInline } from "./inline-host.js";
 import { openThread } from "./thread-host.js";
 import type { Notice } from "./transaction.js";
@@ -47,7 +54,7 @@ export interface SqliteStoreOptions {
  * Opens a task hub in a SQLite file. Several stores, in one process or in many, may be open on a file;
  * one of them may `join`.
  *
- * @throws StoreUnusableError, SchemaTooNewError; StoreHeldError where the SQLite at hand is too old for sharing.
+ * @throws StoreUnusableError, StoreDamagedError, SchemaTooNewError; StoreHeldError where the SQLite at hand is too old for sharing.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<SqliteStore> {
   const { taskHub = "default", inline = false } = options;
@@ -83,11 +90,13 @@ export class SqliteStore implements Store {
   readonly taskHub: string;
   readonly secret: string;
   readonly lateMessagesMs = 0;
+  readonly failure: Promise<TenureError>;
 
   readonly #host: DatabaseHost;
   readonly #writes: GroupCommit<Operation, Result>;
   readonly #listeners: Set<(hint: ChangeHint) => void>;
   #closing: Promise<void> | undefined;
+  #fail: (error: TenureError) => void = () => {};
   #groups = 0;
 
   constructor(
@@ -100,6 +109,9 @@ export class SqliteStore implements Store {
     this.secret = host.secret;
     this.#host = host;
     this.#listeners = listeners;
+    this.failure = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
     this.#writes = new GroupCommit((group) => this.#write(group));
   }
 
@@ -109,11 +121,11 @@ export class SqliteStore implements Store {
   }
 
   async join(worker: WorkerInfo): Promise<void> {
-    await this.#open().call("join", worker);
+    await this.#call("join", worker);
   }
 
   async workers(): Promise<readonly WorkerInfo[]> {
-    return this.#open().call("workers");
+    return this.#call("workers");
   }
 
   async execute(commands: readonly Command[]): Promise<readonly CommandAnswer[]> {
@@ -125,39 +137,39 @@ export class SqliteStore implements Store {
   }
 
   async load(iids: readonly number[]): Promise<readonly LoadedInstance[]> {
-    return this.#open().call("load", iids);
+    return this.#call("load", iids);
   }
 
   async poll(query: { shards: Shards; after: number; limit: number }): Promise<readonly Message[]> {
-    return this.#open().call("poll", query);
+    return this.#call("poll", query);
   }
 
   async due(query: { shards: Shards; untilMs: number; limit: number }): Promise<DueTimers> {
-    return this.#open().call("due", query);
+    return this.#call("due", query);
   }
 
   async unfinished(query: { shards: Shards; afterIid: number; limit: number }): Promise<readonly number[]> {
-    return this.#open().call("unfinished", query);
+    return this.#call("unfinished", query);
   }
 
   async heads(iids: readonly number[]): Promise<readonly Head[]> {
-    return this.#open().call("heads", iids);
+    return this.#call("heads", iids);
   }
 
   async get(instanceId: string): Promise<InstanceRecord | undefined> {
-    return this.#open().call("get", instanceId);
+    return this.#call("get", instanceId);
   }
 
   async list(query: ListQuery): Promise<ListPage> {
-    return this.#open().call("list", query);
+    return this.#call("list", query);
   }
 
   async executions(instanceId: string): Promise<readonly Execution[]> {
-    return this.#open().call("executions", instanceId);
+    return this.#call("executions", instanceId);
   }
 
   async history(instanceId: string, executionId?: string): Promise<StoredHistory | undefined> {
-    return this.#open().call("history", instanceId, executionId);
+    return this.#call("history", instanceId, executionId);
   }
 
   async pruneExecutions(query: {
@@ -165,35 +177,35 @@ export class SqliteStore implements Store {
     endedBeforeMs: number;
     limit: number;
   }): Promise<number> {
-    return this.#open().call("pruneExecutions", query);
+    return this.#call("pruneExecutions", query);
   }
 
   async recordRefusals(refusals: readonly Refusal[]): Promise<void> {
-    if (refusals.length > 0) await this.#open().call("recordRefusals", refusals);
+    if (refusals.length > 0) await this.#call("recordRefusals", refusals);
   }
 
   async refusals(query: { instanceId?: string; limit: number }): Promise<readonly Refusal[]> {
-    return this.#open().call("refusals", query);
+    return this.#call("refusals", query);
   }
 
   async setting(key: string): Promise<string | undefined> {
-    return this.#open().call("setting", key);
+    return this.#call("setting", key);
   }
 
   async changeSetting(key: string, value: string): Promise<void> {
-    await this.#open().call("changeSetting", key, value);
+    await this.#call("changeSetting", key, value);
   }
 
   async strikes(): Promise<readonly Strike[]> {
-    return this.#open().call("strikes");
+    return this.#call("strikes");
   }
 
   async recordStrike(strike: { iid: number; generation: number; worker: string }): Promise<void> {
-    await this.#open().call("recordStrike", strike);
+    await this.#call("recordStrike", strike);
   }
 
   async clearStrikes(iid: number): Promise<void> {
-    await this.#open().call("clearStrikes", iid);
+    await this.#call("clearStrikes", iid);
   }
 
   watchTurns(board: TurnBoard): boolean {
@@ -228,11 +240,39 @@ export class SqliteStore implements Store {
     return this.#host;
   }
 
+  async #call<M extends CallName>(
+    method: M,
+    ...args: Parameters<SqliteDatabase[M]>
+  ): Promise<ReturnType<SqliteDatabase[M]>> {
+    const host = this.#open();
+    return this.#watched(() => host.call(method, ...args));
+  }
+
+  async #watched<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#note(error);
+      throw error;
+    }
+  }
+
+  /** Tells by {@link failure} what no engine may go on from. */
+  #note(error: unknown): void {
+    if (error instanceof StoreFailedError || error instanceof StoreDamagedError) this.#fail(error);
+  }
+
   async #write(group: readonly Operation[]): Promise<readonly (Result | Failure)[]> {
-    const { results, notice } = await this.#host.write(group);
+    const { results, notice } = await this.#watched(() => this.#host.write(group));
     this.#groups += 1;
     if (this.#listeners.size > 0) this.#hint(group, results, notice);
-    return results.map((result) => (isFailed(result) ? new Failure(errorOf(result.fault)) : result));
+    return results.map((result) => (isFailed(result) ? this.#failureOf(result) : result));
+  }
+
+  #failureOf({ fault }: FailedOperation): Failure {
+    const error = errorOf(fault);
+    this.#note(error);
+    return new Failure(error);
   }
 
   #hint(

@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { EngineFaultError, StoreUnusableError } from "../../core/errors.js";
+import { EngineFaultError, StoreFailedError, StoreUnusableError } from "../../core/errors.js";
 import type { TurnBoard } from "../../core/store.js";
 import type { BatchResult, Operation } from "./batch.js";
 import type { DatabaseOptions, SqliteDatabase } from "./database.js";
@@ -161,7 +161,7 @@ class ThreadHost implements DatabaseHost {
 
   /** The thread is gone, expectedly or not: whoever waits will get no answer. */
   #lose(cause: unknown): void {
-    this.#gone ??= new StoreUnusableError(
+    this.#gone ??= new StoreFailedError(
       "The store's thread has ended unexpectedly. What was being written may or may not be: open the task hub again.",
       { cause },
     );

@@ -1,0 +1,23 @@
+import { expect, test } from "vitest";
+import { SqliteStorm } from "./sqlite-storm.js";
+
+const BLOCKS = 4;
+
+test(`an orchestrator blocks the engine's event loop for seconds, ${BLOCKS} times`, async () => {
+  await using storm = await SqliteStorm.begin({ fault: "event loop blocked for 3 s" });
+  const { client } = storm.connection;
+  await storm.rage(async () => {
+    for (let round = 0; round < BLOCKS; round++) {
+      const instanceId = `blocks-${round}`;
+      await client.startNew("job", { instanceId, input: { steps: 2, blocks: true } });
+      storm.load.started.push(instanceId); // it is counted like all others
+      expect(await client.waitForCompletion(instanceId)).toMatchObject({ runtimeStatus: "Completed" });
+      expect(storm.engine.said).toContain(
+        `orchestrator 'job' (instance '${instanceId}') has blocked this process`,
+      );
+      storm.injected += 1;
+    }
+  });
+  const { broken } = await storm.settle();
+  expect(broken).toEqual([]);
+});
