@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { InvalidArgumentError } from "../core/errors.js";
 import {
   ENDED_STATUSES,
   type EndedStatus,
@@ -165,13 +166,19 @@ export const tags = read((value, refuse): [string, string][] => {
   .meta({ description: 'All at once: {"key":"value"} or key:value,key:value.' })
   .optional();
 
-/** The tags of both parameters together. */
+/** The tags of both parameters together. @throws InvalidArgumentError for a key that is given twice. */
 export function tagsOf(query: {
   readonly tag?: readonly [string, string][] | undefined;
   readonly tags?: readonly [string, string][] | undefined;
 }): { readonly tags?: Tags } {
   const pairs = [...(query.tags ?? []), ...(query.tag ?? [])];
-  return pairs.length === 0 ? {} : { tags: Object.fromEntries(pairs) };
+  if (pairs.length === 0) return {};
+  const keys = new Set<string>();
+  for (const [key] of pairs) {
+    if (keys.has(key)) throw new InvalidArgumentError("tag", `${quote(key)} is given twice`);
+    keys.add(key);
+  }
+  return { tags: Object.fromEntries(pairs) };
 }
 
 /** What a start does on a live ID. */
@@ -189,6 +196,7 @@ export const ifEnded = read((value, refuse): IfEnded => {
     const answer = typeof entry === "string" ? findWord(IF_ENDED_ANSWERS, entry) : undefined;
     if (status === undefined) return refuse(`${quote(key)} is not one of ${ENDED_STATUSES.join(", ")}`);
     if (answer === undefined) return refuse(`${status} must be one of ${IF_ENDED_ANSWERS.join(", ")}`);
+    if (Object.hasOwn(answers, status)) return refuse(`${status} is given twice`);
     answers[status] = answer;
   }
   return answers;
