@@ -87,11 +87,16 @@ export const moment = read((value, refuse) => {
   const form = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/i.exec(value);
   const zoned = form?.[1] !== undefined && form[4] === undefined ? `${value}Z` : value;
   const at = new Date(zoned);
-  if (form === null || Number.isNaN(at.getTime())) {
+  if (form === null || Number.isNaN(at.getTime()) || !isDay(value.slice(0, 10))) {
     return refuse("must be a time such as 2026-11-21T09:30:00Z (write + as %2B in a URL)");
   }
   return at;
 });
+
+/** Whether the calendar has it: Date takes February 30 as March 2. */
+function isDay(day: string): boolean {
+  return new Date(day).toISOString().startsWith(day);
+}
 
 /** A moment that may be left out. */
 export const optionalMoment = (description: string) =>

@@ -36,6 +36,8 @@ export interface Answered {
 /** A hub on 127.0.0.1. */
 export interface Target extends AsyncDisposable {
   readonly hub: TaskHub;
+  /** The store's name. */
+  readonly store: string;
   readonly server: HttpServer;
   /** Sends a request whose target goes out as it is, without a URL being made of it. */
   readonly ask: (method: string, target: string, sent?: Sent) => Promise<Answered>;
@@ -59,8 +61,9 @@ export async function openTarget(
   } = {},
 ): Promise<Target> {
   const folder = mkdtempSync(join(tmpdir(), "tenure-hostile-"));
+  const store = options.store ?? `sqlite:${join(folder, "hub.db")}`;
   const hub = await TaskHub.open({
-    store: options.store ?? `sqlite:${join(folder, "hub.db")}`,
+    store,
     functions: [echo, waiter, failing, busy, ...(options.functions ?? [])],
     ...(options.taskHub === undefined ? {} : { taskHub: options.taskHub }),
   });
@@ -69,6 +72,7 @@ export async function openTarget(
   let healthy = 0;
   return {
     hub,
+    store,
     server,
     ask: (method, target, sent) => ask(server.port, method, target, sent),
     raw: (...parts) => raw(server.port, parts),
