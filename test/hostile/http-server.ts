@@ -15,7 +15,7 @@ import {
   serveHttp,
 } from "../../src/http/index.js";
 import { TaskHub, type TaskHubOptions } from "../../src/task-hub.js";
-import { BASE, busy, echo, failing, member, waiter } from "../http-kit.js";
+import { BASE, breaks, busy, double, echo, failing, member, waiter } from "../http-kit.js";
 
 /** What a request has beside method and target. */
 export interface Sent {
@@ -64,7 +64,7 @@ export async function openTarget(
   const store = options.store ?? `sqlite:${join(folder, "hub.db")}`;
   const hub = await TaskHub.open({
     store,
-    functions: [echo, waiter, failing, busy, ...(options.functions ?? [])],
+    functions: [echo, waiter, failing, busy, double, breaks, ...(options.functions ?? [])],
     ...(options.taskHub === undefined ? {} : { taskHub: options.taskHub }),
   });
   const handler = createHttpHandler(hub, options.handler);
