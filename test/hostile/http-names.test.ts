@@ -97,7 +97,7 @@ describe.each(stores)("on %s", (store, url) => {
           "POST",
           `${BASE}/orchestrators/Waiter/${encodeURIComponent(id)}?tags=${tags}`,
         );
-        expect([id, started.status]).toEqual([id, id.startsWith("@") ? 400 : 202]);
+        if (started.status !== (id.startsWith("@") ? 400 : 202)) throw new Error(`${id}: ${started.text}`);
       }
     });
     afterEach(() => target.othersGoOn());
@@ -212,11 +212,13 @@ describe.each(stores)("on %s", (store, url) => {
       test("with any character changed, added or taken away is refused", async () => {
         const token = await first();
         expect(token.length).toBeGreaterThan(40);
-        const changed = [...token].flatMap((char, at) =>
-          ["0", "z", "Z", ".", "-", "%", String.fromCodePoint((char.codePointAt(0) ?? 0) ^ 1)]
-            .filter((other) => other !== char && other > " ")
-            .map((other) => token.slice(0, at) + other + token.slice(at + 1)),
-        );
+        const changed = token
+          .split("")
+          .flatMap((char, at) =>
+            ["0", "z", "Z", ".", "-", "%", String.fromCodePoint((char.codePointAt(0) ?? 0) ^ 1)]
+              .filter((other) => other !== char && other > " ")
+              .map((other) => token.slice(0, at) + other + token.slice(at + 1)),
+          );
         const others = [
           token.slice(1),
           token.slice(0, -1),
@@ -309,7 +311,7 @@ describe.each(stores)("on %s", (store, url) => {
     });
 
     const huge = "9".repeat(400);
-    test.each([
+    const refused = [
       ...[
         "-1",
         "0",
@@ -361,12 +363,17 @@ describe.each(stores)("on %s", (store, url) => {
       ["GET", "instances/.."],
       ["GET", "instances/%2e%2e/x"],
       ["GET", "instances?instanceIdPrefix=%00"],
-    ])("%s %s is refused", async (method = "", path = "") => {
-      const answer = await target.ask(method, `${BASE}/${path}`);
-      expect(reasonOf(answer)).toEqual([
-        400,
-        expect.stringMatching(/^(InvalidArgument|InvalidJson|InvalidInstanceId|MalformedRequest)$/),
-      ]);
+    ];
+
+    test("parameters and paths that can be read in two ways, or in none, are refused", async () => {
+      for (const [method = "", path = ""] of refused) {
+        const answer = await target.ask(method, `${BASE}/${path}`);
+        expect([path, ...reasonOf(answer)]).toEqual([
+          path,
+          400,
+          expect.stringMatching(/^(InvalidArgument|InvalidJson|InvalidInstanceId|MalformedRequest)$/),
+        ]);
+      }
     });
 
     test.each(["0000-01-01", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z", "1969-12-31"])(

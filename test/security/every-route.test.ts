@@ -43,7 +43,7 @@ describe.each(doors)("%s %s", (method, path) => {
   });
 
   test("asks for the key, where there is one, unless it is health", async () => {
-    for (const headers of [{}, { "x-functions-key": "wrong" }, { "x-functions-key": "right " + "x" }]) {
+    for (const headers of [{}, { "x-functions-key": "wrong" }, { "x-functions-key": "right x" }]) {
       expect((await with_(headers, keyed)).status === 401).toBe(!isPublic(path));
     }
     expect((await with_({ "x-functions-key": "right" }, keyed)).status).not.toBe(401);
@@ -104,14 +104,14 @@ describe.each(doors)("%s %s", (method, path) => {
         await with_({ origin: text.replace(/[^ -~]/g, "x") }),
         await with_({ "x-ms-continuation-token": text.replace(/[^ -~]/g, "x") }),
       ];
-      for (const { status } of answers) expect(status === 501 || status < 500).toBe(true);
       if (method !== "GET") {
-        const body = await call(kit.handler, method, path, {
+        const answer = await call(kit.handler, method, path, {
           body: text,
           headers: { "content-type": "application/json" },
         });
-        expect(body.status === 501 || body.status < 500).toBe(true);
+        answers.push(answer);
       }
+      for (const { status } of answers) expect(status === 501 || status < 500).toBe(true);
     }
     const { user } = process.cpuUsage(spent);
     // Some hundred requests. What backtracks without bound takes minutes for one.
@@ -139,7 +139,7 @@ test("there is no route beside those of the table: none for debugging, none that
     "/package.json",
     "/__inspect",
     "/json/list",
-    `${BASE}`,
+    BASE,
   ]) {
     const answer = await kit.call("GET", path);
     expect([path, answer.status, member(answer.body, "code")]).toEqual([path, 404, "RouteNotFound"]);

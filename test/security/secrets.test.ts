@@ -74,7 +74,8 @@ describe("the password of a store is not said", () => {
       });
       const prints = args[1] === "print";
       expect([args, code === 0]).toEqual([args, prints]);
-      if (!prints) expect([args, stderr]).toEqual([args, expect.stringContaining("127.0.0.1:1")]);
+      // It was tried to reach it: else nothing was there to be said.
+      expect([args, prints || stderr.includes("127.0.0.1:1")]).toEqual([args, true]);
       expect(stdout + stderr).not.toContain(CANARY);
     }
   });
@@ -238,10 +239,9 @@ describe("a log line is one line", () => {
     expect(written).toContain("forged");
     // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
     expect(written).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]/);
-    if (form === "json") {
-      for (const line of written.trim().split("\n")) expect(() => JSON.parse(line)).not.toThrow();
-    } else {
-      expect(written).not.toMatch(/^2026-01-01 info forged/m);
-    }
+    const lines = written.trim().split("
+");
+    expect(lines.filter((line) => form === "json" && !/^\{"level":.*\}$/.test(line))).toEqual([]);
+    expect(lines.filter((line) => line.startsWith("2026-01-01 info forged"))).toEqual([]);
   });
 });

@@ -120,7 +120,9 @@ function unsafePieces(text: string): string[] {
 
 /** Errors are written for people. */
 function isMessage(node: ts.Node): boolean {
-  return ts.isThrowStatement(node) || (ts.isNewExpression(node) && /Error$/.test(node.expression.getText()));
+  return (
+    ts.isThrowStatement(node) || (ts.isNewExpression(node) && node.expression.getText().endsWith("Error"))
+  );
 }
 
 function textOf(node: ts.TemplateExpression): string {
