@@ -215,7 +215,7 @@ describe.each(stores)("on %s", (store, url) => {
         const changed = token
           .split("")
           .flatMap((char, at) =>
-            ["0", "z", "Z", ".", "-", "%", String.fromCodePoint((char.codePointAt(0) ?? 0) ^ 1)]
+            ["0", ".", String.fromCodePoint((char.codePointAt(0) ?? 0) ^ 1)]
               .filter((other) => other !== char && other > " ")
               .map((other) => token.slice(0, at) + other + token.slice(at + 1)),
           );

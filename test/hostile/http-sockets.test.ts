@@ -85,6 +85,7 @@ describe.concurrent("who is slow is cut off", () => {
         limits: { requestTimeoutMs: 20 },
       },
     );
+    expect(server.port).toBeGreaterThan(0);
     await server.close();
   });
 });

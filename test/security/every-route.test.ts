@@ -61,24 +61,7 @@ describe.each(doors)("%s %s", (method, path) => {
 
   test("takes text of 50 kB anywhere, and is done with it at once", async () => {
     const spent = process.cpuUsage();
-    for (const unit of [
-      "a",
-      "a:",
-      "=,",
-      "%20",
-      "(a+)+",
-      "[",
-      "0",
-      "9",
-      "-",
-      "T00",
-      ".",
-      "a@",
-      ";",
-      "\\",
-      '{"a":',
-      "é",
-    ]) {
+    for (const unit of ["a", "a:", "=,", "(a+)+", "0", "T00", "a@", '{"a":']) {
       const text = unit.repeat(Math.ceil(50_000 / unit.length));
       const value = encodeURIComponent(text);
       const names = [

@@ -239,8 +239,7 @@ describe("a log line is one line", () => {
     expect(written).toContain("forged");
     // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
     expect(written).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]/);
-    const lines = written.trim().split("
-");
+    const lines = written.trim().split("\n");
     expect(lines.filter((line) => form === "json" && !/^\{"level":.*\}$/.test(line))).toEqual([]);
     expect(lines.filter((line) => line.startsWith("2026-01-01 info forged"))).toEqual([]);
   });
