@@ -17,8 +17,11 @@ export const failing = orchestration("Failing", async (_ctx, _input: unknown): P
   throw new RangeError("boom");
 });
 
-const double = activity("double", async (_ctx, n: number) => 2 * n);
-const breaks = activity("breaks", async (_ctx, _input: unknown): Promise<never> => {
+/** An activity. */
+export const double = activity("double", async (_ctx, n: number) => 2 * n);
+
+/** An activity that fails. */
+export const breaks = activity("breaks", async (_ctx, _input: unknown): Promise<never> => {
   throw new Error("no luck");
 });
 

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { ConfigurationError, InvalidArgumentError } from "../core/errors.js";
+import { withoutPassword } from "../stores/address.js";
 import type { Remote } from "./remote.js";
 import { type NamedStore, parseStore } from "./store-option.js";
 
@@ -33,7 +34,18 @@ async function connectServer(options: RemoteOptions): Promise<Remote> {
   }
   const url = options.url ?? process.env["TENURE_URL"] ?? DEFAULT_URL;
   if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
-    throw new InvalidArgumentError("--url", `${url} is not an address such as ${DEFAULT_URL}`);
+    throw new InvalidArgumentError(
+      "--url",
+      `${withoutPassword(url)} is not an address such as ${DEFAULT_URL}`,
+    );
+  }
+  const { username, password, search, hash } = new URL(url);
+  if (username + password + search + hash !== "") {
+    // Not shown: it may be a key, and messages show where they went.
+    throw new InvalidArgumentError(
+      "--url",
+      `must be an address alone, such as ${DEFAULT_URL}. Give a key with --key-file or TENURE_KEY`,
+    );
   }
   const [{ httpRemote }, { readKey }] = await Promise.all([
     import("./remotes/http-remote.js"),

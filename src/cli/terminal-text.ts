@@ -21,7 +21,12 @@ export function printableLines(text: string): string {
 
 /** JSON text that is safe to print and means the same: JSON.stringify leaves some of these characters raw. */
 export function printableJson(value: unknown): string {
-  return JSON.stringify(value, null, 2)
+  return printableJsonText(JSON.stringify(value, null, 2));
+}
+
+/** {@link printableJson} of what is JSON text already; line breaks between its parts stay. */
+export function printableJsonText(json: string): string {
+  return json
     .split("\n")
     .map((line) => line.replace(OBEYED, unicodeEscape))
     .join("\n");

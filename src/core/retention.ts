@@ -36,8 +36,9 @@ export function parseRetention(value: unknown): Retention {
       throw new InvalidArgumentError(`retention.${key}`, `is not one of ${known.join(", ")}`);
     }
     if (ms === undefined || ms === null) continue;
-    if (typeof ms !== "number" || !(ms >= 0)) {
-      throw new InvalidArgumentError(`retention.${key}`, "must be milliseconds, 0 or more");
+    // A fraction would be refused by a database at every sweep, where nobody is told.
+    if (typeof ms !== "number" || !Number.isSafeInteger(ms) || ms < 0) {
+      throw new InvalidArgumentError(`retention.${key}`, "must be whole milliseconds, 0 or more");
     }
     retention[member] = ms;
   }

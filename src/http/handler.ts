@@ -96,9 +96,7 @@ export function createHttpHandler(hub: HttpHub, options: HttpHandlerOptions = {}
   const checkOrigin = originGuard(publicUrl);
 
   const routes = [...ROUTES];
-  routes.push(
-    documentRoute((url) => openApiDocument(routes, triggers, { url, asksForKey, openPaths: OPEN_PATHS })),
-  );
+  routes.push(documentRoute(() => openApiDocument(routes, triggers, { asksForKey, openPaths: OPEN_PATHS })));
   const clientFor = ({ requester }: Arrival) => durableClient(hub.client, { ...services, requester });
   const routed = createRouter([
     ...routes.map(
@@ -157,7 +155,9 @@ export function createHttpHandler(hub: HttpHub, options: HttpHandlerOptions = {}
   return Object.assign(handler, { asksForKey });
 }
 
-function documentRoute(make: (url: string) => unknown): Route {
+/** Made once, when it is first asked for: it takes longer than all else that a request can ask. */
+function documentRoute(make: () => object): Route {
+  let made: object | undefined;
   return route({
     method: "GET",
     path: "/openapi.json",
@@ -165,7 +165,10 @@ function documentRoute(make: (url: string) => unknown): Route {
     tag: "Server",
     summary: "This document.",
     responses: { 200: { description: "It." } },
-    handle: ({ url, services }) => jsonResponse(200, make(rootOf(url, services.urls))),
+    handle: ({ url, services }) => {
+      made ??= make();
+      return jsonResponse(200, { ...made, servers: [{ url: rootOf(url, services.urls) }] });
+    },
   });
 }
 

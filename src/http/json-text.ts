@@ -1,3 +1,4 @@
+import { duplicateKey } from "./duplicate-key.js";
 import { jsonErrorPosition } from "./json-error-position.js";
 import { MAX_JSON_DEPTH } from "./limits.js";
 import { HttpError } from "./problem.js";
@@ -5,11 +6,18 @@ import { HttpError } from "./problem.js";
 /**
  * Parses a request's JSON.
  *
- * @throws HttpError InvalidJson with the position; also for nesting deeper than {@link MAX_JSON_DEPTH}:
- * JSON.parse takes any depth, but JSON.stringify later overflows the stack.
+ * @throws HttpError InvalidJson with the position; also for a key that stands twice in an object, and for
+ * nesting deeper than {@link MAX_JSON_DEPTH}: JSON.parse takes any depth, but JSON.stringify later overflows
+ * the stack.
  */
 export function parseJsonText(text: string): unknown {
   checkDepth(text);
+  const value = parse(text);
+  checkKeys(text);
+  return value;
+}
+
+function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -18,6 +26,16 @@ export function parseJsonText(text: string): unknown {
       position < text.length ? `unexpected ${JSON.stringify(charAt(text, position))}` : "it ends too early";
     throw new HttpError("InvalidJson", `Invalid JSON content: ${found} ${place(text, position)}.`, { cause });
   }
+}
+
+function checkKeys(text: string): void {
+  const twice = duplicateKey(text);
+  if (twice === undefined) return;
+  const key = JSON.stringify(twice.key.slice(0, 80));
+  throw new HttpError(
+    "InvalidJson",
+    `Invalid JSON content: the key ${key} stands there a second time ${place(text, twice.position)}.`,
+  );
 }
 
 /** Counts brackets outside strings. Text that is not JSON may be miscounted; the parser refuses it anyway. */

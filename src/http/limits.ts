@@ -15,3 +15,29 @@ export const MAX_TOP = 1000;
 
 /** Of a caller's user agent, this much is kept with a refusal. */
 export const MAX_USER_AGENT_LENGTH = 120;
+
+/** What a server allows a connection. The defaults are {@link SERVER_LIMITS}. */
+export interface ServerLimits {
+  /** All headers must have come after this long, counted from the connection's or the last request's end. */
+  readonly headersTimeoutMs: number;
+  /** A whole request, body included, must have come after this long. */
+  readonly requestTimeoutMs: number;
+  /** Sockets open at once; more are closed as they come. */
+  readonly maxConnections: number;
+}
+
+/** `maxConnections` stays below common limits of open files. */
+export const SERVER_LIMITS: ServerLimits = {
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  maxConnections: 10_000,
+};
+
+/** How often a server looks for slow senders, at most: Node's own 30 s would double their time. */
+export const TIMEOUT_CHECK_MS = 1000;
+
+/** Far more headers than any client sends. Node would drop those above its own limit and go on without them. */
+export const MAX_HEADERS = 100;
+
+/** The most bytes of a request's line and headers, as Node counts them. Said here, so that no flag changes it. */
+export const MAX_HEADER_BYTES = 16 * 1024;

@@ -10,14 +10,13 @@ import { MANAGEMENT_PATH, TRIGGER_PATH } from "./urls.js";
 type Json = Record<string, unknown>;
 
 /**
- * The OpenAPI 3.1 document of a server, made from the same table as its routing.
- *
- * @param server.url the root that callers see.
+ * The OpenAPI 3.1 document of a server, made from the same table as its routing; but for `servers`, which each
+ * caller sees under the name that it called.
  */
 export function openApiDocument(
   routes: readonly Route[],
   triggers: readonly HttpTriggerDefinition[],
-  server: { readonly url: string; readonly asksForKey: boolean; readonly openPaths: readonly string[] },
+  server: { readonly asksForKey: boolean; readonly openPaths: readonly string[] },
 ): Json {
   const components = new Components();
   const problem = components.ref(problemSchema, "output");
@@ -51,7 +50,6 @@ export function openApiDocument(
       description:
         "Durable Functions' HTTP API, with members and routes of our own, and this app's triggers.",
     },
-    servers: [{ url: server.url }],
     ...(server.asksForKey ? { security: [{ keyHeader: [] }, { keyQuery: [] }] } : {}),
     paths,
     components: {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { InvalidArgumentError } from "../core/errors.js";
 import {
   ENDED_STATUSES,
   type EndedStatus,
@@ -86,11 +87,16 @@ export const moment = read((value, refuse) => {
   const form = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/i.exec(value);
   const zoned = form?.[1] !== undefined && form[4] === undefined ? `${value}Z` : value;
   const at = new Date(zoned);
-  if (form === null || Number.isNaN(at.getTime())) {
+  if (form === null || Number.isNaN(at.getTime()) || !isDay(value.slice(0, 10))) {
     return refuse("must be a time such as 2026-11-21T09:30:00Z (write + as %2B in a URL)");
   }
   return at;
 });
+
+/** Whether the calendar has it: Date takes February 30 as March 2. */
+function isDay(day: string): boolean {
+  return new Date(day).toISOString().startsWith(day);
+}
 
 /** A moment that may be left out. */
 export const optionalMoment = (description: string) =>
@@ -165,13 +171,19 @@ export const tags = read((value, refuse): [string, string][] => {
   .meta({ description: 'All at once: {"key":"value"} or key:value,key:value.' })
   .optional();
 
-/** The tags of both parameters together. */
+/** The tags of both parameters together. @throws InvalidArgumentError for a key that is given twice. */
 export function tagsOf(query: {
   readonly tag?: readonly [string, string][] | undefined;
   readonly tags?: readonly [string, string][] | undefined;
 }): { readonly tags?: Tags } {
   const pairs = [...(query.tags ?? []), ...(query.tag ?? [])];
-  return pairs.length === 0 ? {} : { tags: Object.fromEntries(pairs) };
+  if (pairs.length === 0) return {};
+  const keys = new Set<string>();
+  for (const [key] of pairs) {
+    if (keys.has(key)) throw new InvalidArgumentError("tag", `${quote(key)} is given twice`);
+    keys.add(key);
+  }
+  return { tags: Object.fromEntries(pairs) };
 }
 
 /** What a start does on a live ID. */
@@ -189,6 +201,7 @@ export const ifEnded = read((value, refuse): IfEnded => {
     const answer = typeof entry === "string" ? findWord(IF_ENDED_ANSWERS, entry) : undefined;
     if (status === undefined) return refuse(`${quote(key)} is not one of ${ENDED_STATUSES.join(", ")}`);
     if (answer === undefined) return refuse(`${status} must be one of ${IF_ENDED_ANSWERS.join(", ")}`);
+    if (Object.hasOwn(answers, status)) return refuse(`${status} is given twice`);
     answers[status] = answer;
   }
   return answers;

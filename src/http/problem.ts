@@ -93,9 +93,13 @@ export interface Problem {
   readonly [member: string]: unknown;
 }
 
-/** Headers of every answer that is ours: not to be stored, not to be guessed at. */
+/**
+ * Headers of every answer that is ours: not to be stored, not to be guessed at, and where a browser shows it, it
+ * runs nothing, loads nothing and stands in nobody's frame.
+ */
 export const OWN_HEADERS: Readonly<Record<string, string>> = {
   "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
   "x-content-type-options": "nosniff",
 };
 

@@ -20,7 +20,7 @@ export function isLoopback(host: string): boolean {
 
 /**
  * Lets only known host names in: against DNS rebinding, by which a web page reaches a server on the
- * visitor's own machine under the page's name. Loopback names are always known.
+ * visitor's own machine under the page's name. Loopback names and addresses are always known.
  *
  * @param allowedHosts `name` (any port), `name:port`, or `*` for a server whose names are not its business.
  */
@@ -32,7 +32,7 @@ export function hostGuard(allowedHosts: readonly string[]): Guard {
     for (const host of [request.headers.get("host") ?? url.host, url.host]) {
       const lower = host.toLowerCase();
       const name = /^(\[[0-9a-f:.]+\]|[^:[\]/@\s]+)(?::\d{1,5})?$/.exec(lower)?.[1];
-      if (name === undefined || !(known.has(name) || known.has(lower))) {
+      if (name === undefined || !(known.has(name) || known.has(lower) || isLoopback(name))) {
         throw new HttpError(
           "ForbiddenHost",
           `This server does not serve the host "${host.slice(0, 80)}". Use localhost, or add it to allowedHosts.`,

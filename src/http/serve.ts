@@ -2,6 +2,13 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import { ConfigurationError } from "../core/errors.js";
 import type { HttpHandler } from "./handler.js";
+import {
+  MAX_HEADER_BYTES,
+  MAX_HEADERS,
+  SERVER_LIMITS,
+  type ServerLimits,
+  TIMEOUT_CHECK_MS,
+} from "./limits.js";
 import { problem, problemResponse } from "./problem.js";
 import { isLoopback } from "./security.js";
 
@@ -11,6 +18,8 @@ export interface ServeOptions {
   readonly host?: string;
   /** Default 7071, as `func start`. 0 takes a free one. */
   readonly port?: number;
+  /** How long senders may take, and how many there may be. Defaults: 10 s, 30 s, 10,000. */
+  readonly limits?: Partial<ServerLimits>;
 }
 
 /** A server that listens. */
@@ -21,21 +30,6 @@ export interface HttpServer {
   /** Takes no more connections; requests under way may finish for this long (default 5 s), then are cut. */
   close(options?: { readonly graceMs?: number }): Promise<void>;
 }
-
-/** All headers must have come after this long. */
-const HEADERS_TIMEOUT_MS = 10_000;
-
-/** A whole request, body included, must have come after this long. */
-const REQUEST_TIMEOUT_MS = 30_000;
-
-/** How often the two limits are looked at: Node's own 30 s would double them. */
-const TIMEOUT_CHECK_MS = 1000;
-
-/** Far more than any client sends. Node would drop those above its own limit and go on without them. */
-const MAX_HEADERS = 100;
-
-/** Sockets open at once; more are closed as they come. Below common limits of open files. */
-const MAX_CONNECTIONS = 10_000;
 
 const DEFAULT_GRACE_MS = 5000;
 const IDLE_SWEEP_MS = 20;
@@ -48,6 +42,7 @@ const IDLE_SWEEP_MS = 20;
  */
 export async function serveHttp(handler: HttpHandler, options: ServeOptions = {}): Promise<HttpServer> {
   const { host = "127.0.0.1", port = 7071 } = options;
+  const { headersTimeoutMs, requestTimeoutMs, maxConnections } = { ...SERVER_LIMITS, ...options.limits };
   if (!isLoopback(host) && !handler.asksForKey) {
     throw new ConfigurationError(
       `Binding to ${host} needs a key, because anyone who reaches it could start and end orchestrations. ` +
@@ -59,14 +54,15 @@ export async function serveHttp(handler: HttpHandler, options: ServeOptions = {}
   });
   const server = createServer(
     {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+      headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs), // Node throws where it is more
+      requestTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, headersTimeoutMs),
+      maxHeaderSize: MAX_HEADER_BYTES,
     },
     (incoming, outgoing) => void listener(incoming, outgoing),
   );
   server.maxHeadersCount = 0; // counted by us, so that none is dropped unseen
-  server.maxConnections = MAX_CONNECTIONS;
+  server.maxConnections = maxConnections;
   const bound = await listen(server, host, port);
   const shown = host.includes(":") ? `[${host}]` : host;
   return {

@@ -8,6 +8,10 @@ test("a store is one of ours by its scheme", () => {
 
 test("a mistyped store is shown without its password", () => {
   expect(withoutPassword("postgress://ada:se@cret@h/d")).toBe("postgress://…@h/d");
+  expect(withoutPassword("postgres:/ada:se@cret@h/d")).toBe("postgres:/…@h/d");
+  expect(withoutPassword("postgres:ada:secret@h/d")).toBe("postgres:…@h/d");
+  expect(withoutPassword("ada@secret@h/d")).toBe("…@h/d");
+  expect(withoutPassword("http//h?code=secret")).toBe("http//h?code=…");
   expect(withoutPassword("pg://h/d?password=secret&x=1")).toBe("pg://h/d?password=…&x=1");
   expect(withoutPassword("sqlight:hub.db")).toBe("sqlight:hub.db");
 });

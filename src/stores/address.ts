@@ -3,7 +3,7 @@ export function isPostgresUrl(store: string): boolean {
   return /^postgres(ql)?:\/\//.test(store);
 }
 
-/** A store's address as messages show it: without the password of a URL. */
+/** An address as messages show it, also where it is mistyped: without password or key. */
 export function withoutPassword(store: string): string {
-  return store.replace(/:\/\/.*@/s, "://…@").replace(/([?&]password=)[^&]*/gi, "$1…");
+  return store.replace(/^([\w+.-]*:\/*)?.*@/s, "$1…@").replace(/([?&](?:password|code)=)[^&]*/gi, "$1…");
 }
