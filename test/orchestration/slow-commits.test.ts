@@ -44,7 +44,7 @@ test("a worker does not spin while a turn is under way and a timer of the next r
         return due;
       }
       const member: unknown = Reflect.get(target, key);
-      return typeof member === "function" ? member.bind(target) : member;
+      return typeof member === "function" ? (member.bind(target) as unknown) : member;
     },
   });
   let yields = 0;
@@ -79,8 +79,8 @@ test("a worker does not spin while a turn is under way and a timer of the next r
 
 function withResolvers(): { readonly promise: Promise<void>; readonly resolve: () => void } {
   let resolve = (): void => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
+  const promise = new Promise<void>((...[resolvePromise]) => {
+    resolve = resolvePromise;
   });
   return { promise, resolve };
 }
