@@ -45,6 +45,7 @@ import type { ListFilter, Refusal, ShownWorker, Store, WorkerInfo } from "../cor
 import type { Moment } from "./change-log.js";
 import { type Awaited, ChangeWaiter, type WaitLimit } from "./change-waiter.js";
 import { type OrchestrationHandle, resultOf } from "./orchestration-handle.js";
+import { readPage } from "./page.js";
 import { PageTokens } from "./page-token.js";
 import { RefusalLog } from "./refusal-log.js";
 import { type ExecutionStatus, executionStatusOf, type OrchestrationStatus, statusOf } from "./status.js";
@@ -223,7 +224,7 @@ export class TaskHubClient {
     return record === undefined ? undefined : statusOf(record, this.#codec);
   }
 
-  /** Instances in order of creation, a page at a time. */
+  /** Instances in order of creation, a page at a time; a page of large payloads is short. */
   async list(options: ListOptions = {}): Promise<InstancePage> {
     const filter = listFilter(options);
     const limit = parseTop(options.top);
@@ -231,10 +232,15 @@ export class TaskHubClient {
       options.continuationToken === undefined
         ? {}
         : { after: this.#tokens.read(options.continuationToken, filter) };
-    const page = await this.#store.list({ filter, limit, examine: LIST_EXAMINES, ...after });
+    const { records, next } = await readPage(this.#store, {
+      filter,
+      limit,
+      examine: LIST_EXAMINES,
+      ...after,
+    });
     return {
-      instances: page.records.map((record) => statusOf(record, this.#codec)),
-      continuationToken: page.next === undefined ? undefined : this.#tokens.make(page.next, filter),
+      instances: records.map((record) => statusOf(record, this.#codec)),
+      continuationToken: next === undefined ? undefined : this.#tokens.make(next, filter),
     };
   }
 
