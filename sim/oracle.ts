@@ -34,12 +34,6 @@ interface Entry {
   readonly accepted: Map<number, Set<string>>;
 }
 
-/** What it takes to tell one commit from another. */
-interface Committed {
-  readonly commit: string;
-  readonly token: number;
-}
-
 /**
  * An independent model of what a store must answer, fed with every write in the order in which it took effect. It
  * shares no code with the stores or with core's decisions; it knows nothing of processes, leases or clocks. Whatever it
@@ -52,10 +46,10 @@ export class Oracle {
   readonly #highestToken = new Map<string, number>();
   readonly #remembered = new Map<string, StartAccepted>();
   readonly #consumed = new Set<number>();
-  readonly #commits = new Map<string, Committed>();
-  /** Row IDs: one for each instance, never used again. */
-  readonly #ids = new Map<number, string>();
-  readonly #testimonies: Testimony[] = [];
+  /** By writer and number: the token that an accepted commit was told. */
+  readonly #commits = new Map<string, number>();
+  /** The row ID under which an ID's turns are committed, from its first commit until it is purged. */
+  readonly #rows = new Map<string, number>();
 
   /** Takes a write in. */
   see(effect: Effect): void {
@@ -65,7 +59,6 @@ export class Oracle {
 
   /** Takes in an activity that began. */
   witness(seen: Testimony): void {
-    this.#testimonies.push(seen);
     const entry = this.#entries.get(seen.instanceId);
     const of = entry?.executions.find(({ executionId }) => executionId === seen.executionId);
     if (entry === undefined || of === undefined) return; // purged since
@@ -210,10 +203,9 @@ export class Oracle {
     this.#expect(answer.outcome === due, `${at}: ${answer.outcome}, where ${due} was due`);
     if (answer.outcome !== "purged" || entry === undefined) return;
     const tokens = entry.executions.flatMap((execution) => execution.tokens);
-    this.#highestToken.set(
-      entry.instanceId,
-      Math.max(this.#highestToken.get(entry.instanceId) ?? 0, ...tokens, entry.generation > 0 ? 0 : 0),
-    );
+    const highest = Math.max(this.#highestToken.get(entry.instanceId) ?? 0, ...tokens);
+    this.#highestToken.set(entry.instanceId, highest);
+    this.#rows.delete(entry.instanceId);
     this.#entries.delete(entry.instanceId);
   }
 
@@ -265,14 +257,14 @@ export class Oracle {
     if (before !== undefined) {
       if (result.accepted)
         this.#expect(
-          result.fencingToken !== undefined && result.fencingToken >= before.token,
+          result.fencingToken !== undefined && result.fencingToken >= before,
           `${at}: a lower token`,
         );
       return; // it was accepted before: told so again, or refused because it is purged
     }
     const isCurrent =
       entry !== undefined &&
-      this.#ids.get(turn.iid) !== "purged" &&
+      (this.#rows.get(turn.instanceId) ?? turn.iid) === turn.iid &&
       entry.status === "live" &&
       entry.generation === turn.generation &&
       entry.sequence === turn.sequence &&
@@ -283,9 +275,9 @@ export class Oracle {
     this.#expect(again.length === 0, `${at}: took in messages that were taken in before`);
     for (const n of turn.consumed) this.#consumed.add(n);
     if (entry === undefined || !isCurrent) return;
-    this.#ids.set(turn.iid, turn.instanceId);
+    this.#rows.set(turn.instanceId, turn.iid);
     const token = result.fencingToken ?? 0;
-    this.#commits.set(commit, { commit, token });
+    this.#commits.set(commit, token);
     this.#apply(entry, turn, token, atMs, at);
   }
 
