@@ -51,8 +51,9 @@ export function reportOf(record: SoakRecord): { readonly text: string; readonly 
     neverEarly(record),
     lateness(record, "steady"),
     lateness(record, "acrossOutage"),
-    memory(record, "heap", ({ heapBytes }) => heapBytes),
-    memory(record, "resident memory", ({ rssBytes }) => rssBytes),
+    memory(record, "calm", "heap", ({ heapBytes }) => heapBytes),
+    memory(record, "stormy", "heap", ({ heapBytes }) => heapBytes),
+    memory(record, "calm", "resident memory", ({ rssBytes }) => rssBytes),
     flat(record, "open files", ({ descriptors }) => descriptors),
     flat(record, "other handles", ({ resources }) => resources),
     fileBounded(record),
@@ -83,8 +84,14 @@ function heading({ minutes, speed, load, beganAt, samples, kills }: SoakRecord):
 }
 
 function turnsInAll(samples: readonly SoakSample[]): number {
-  const lives = new Set(samples.map(({ life }) => life));
-  return sum([...lives].map((life) => samples.findLast((each) => each.life === life)?.turns ?? 0));
+  return sum(livesOf(samples).map((life) => life.at(-1)?.turns ?? 0));
+}
+
+/** The samples of each life, by its number. */
+function livesOf(samples: readonly SoakSample[]): SoakSample[][] {
+  const lives: SoakSample[][] = [];
+  for (const sample of samples) (lives[sample.life] ??= []).push(sample);
+  return lives;
 }
 
 // --- promises and goals ----------------------------------------------------------------------------------------------
@@ -128,15 +135,23 @@ function lateness({ samples, speed }: SoakRecord, kind: keyof SoakSample["latene
   };
 }
 
-/** In the life that nothing interrupts: what the engine keeps. */
-function memory(record: SoakRecord, what: string, bytesOf: (sample: SoakSample) => number): Verdict {
-  const calm = warm(record.samples.filter(({ life }) => life === record.calmLife));
-  const { perX, uncertainty } = slopeOf([calm], bytesOf);
-  const turns = (calm.at(-1)?.turns ?? 0) - (calm[0]?.turns ?? 0);
+/** What grows within lives once they are warm: in calm weather what the engine keeps, in storms what is left of each. */
+function memory(
+  record: SoakRecord,
+  weather: "calm" | "stormy",
+  what: string,
+  bytesOf: (sample: SoakSample) => number,
+): Verdict {
+  const lives = livesOf(record.samples).filter(
+    (_, life) => (life === record.calmLife) === (weather === "calm"),
+  );
+  const warmed = lives.map((samples) => warm(samples));
+  const { perX, uncertainty } = slopeOf(warmed, bytesOf);
+  const turns = sum(warmed.map((life) => (life.at(-1)?.turns ?? 0) - (life[0]?.turns ?? 0)));
   const sure = perX - uncertainty;
   return {
-    what: `${what}: growth per 100k turns`,
-    seen: `${perX.toFixed(2)} ± ${uncertainty.toFixed(2)} MB over ${turns.toLocaleString("en")} turns`,
+    what: `${what} per 100k turns, ${weather === "calm" ? "engine left alone" : "engine opened again and again"}`,
+    seen: `${perX.toFixed(2)} ± ${uncertainty.toFixed(2)} MB, over ${turns.toLocaleString("en")} turns`,
     limit: `< ${GOAL_MB} MB beyond noise`,
     outcome: turns < ENOUGH_TURNS ? "void" : sure < GOAL_MB ? "kept" : sure < LEAK_MB ? "missed" : "broken",
   };
@@ -155,8 +170,8 @@ function flat(
   what: string,
   countOf: (sample: SoakSample) => number | undefined,
 ): Verdict {
-  const lives = [...new Set(samples.map(({ life }) => life))].map((life) => {
-    const counts = samples.filter((each) => each.life === life).flatMap((each) => countOf(each) ?? []);
+  const lives = livesOf(samples).map((life) => {
+    const counts = life.flatMap((each) => countOf(each) ?? []);
     const third = Math.floor(counts.length / 3);
     const middle = (from: number, to?: number): number => quantile(counts.slice(from, to), 0.5) ?? 0;
     return { before: middle(third, 2 * third), after: middle(2 * third), seen: counts.length };
