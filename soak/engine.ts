@@ -33,13 +33,17 @@ const MAX_PAUSE_MS = 60_000;
 /** The run is over: everything has to end within this time. The longest timer is shorter. */
 const LAST_HOURS_MS = 3 * 3_600_000;
 
+/** Aborted once nothing new is to begin. */
+const ending = new AbortController();
+
 process.on("message", (message) => {
   if (!isToEngine(message)) return;
   if (message.kind === "live") live(message);
-  else finishing = true;
+  else ending.abort();
 });
 
-let finishing = false;
+// Whoever watches is gone.
+process.on("disconnect", () => process.exit());
 
 function live(life: Life): void {
   new Engine(life).run().then(
@@ -77,7 +81,7 @@ class Engine {
 
   async run(): Promise<void> {
     const sampler = this.#sampleForEver();
-    while (!finishing) await this.#runEngine();
+    while (!ending.signal.aborted) await this.#runEngine();
     await this.#finish();
     sampler.stop();
     this.#sample();
@@ -92,10 +96,10 @@ class Engine {
     const lanes = this.#lanes(hub, over.signal);
     const refused = this.#startWhatIsHeld(hub, over.signal);
     const closesAtMs = this.#env.now() + REOPEN_MS;
-    while (!finishing && (this.#life.weather === "calm" || this.#env.now() < closesAtMs)) {
+    while (!ending.signal.aborted && (this.#life.weather === "calm" || this.#env.now() < closesAtMs)) {
       await this.#env.sleep(1000);
     }
-    if (finishing) {
+    if (ending.signal.aborted) {
       await refused;
       await this.#lastHours(hub);
       over.abort();
@@ -135,14 +139,14 @@ class Engine {
       get: (target, key) => {
         const member: unknown = Reflect.get(target, key);
         if (typeof member !== "function") return member;
-        if (key === "close" || key === "subscribe" || key === "join" || key === "watchTurns")
-          return member.bind(target);
+        const reliably = (...args: unknown[]): unknown => Reflect.apply(member, target, args);
+        if (key === "close" || key === "subscribe" || key === "join" || key === "watchTurns") return reliably;
         return async (...args: unknown[]): Promise<unknown> => {
-          if (Math.random() * CALLS_PER_CONFLICT < 1 && !finishing) {
+          if (Math.random() * CALLS_PER_CONFLICT < 1 && !ending.signal.aborted) {
             this.#count("fault: store busy");
             throw new StoreConflictError("The file is locked, says the soak.");
           }
-          const answer: unknown = await Reflect.apply(member, target, args);
+          const answer: unknown = await reliably(...args);
           if (key === "commit" && Array.isArray(answer)) this.#turns += answer.filter(isAccepted).length;
           return answer;
         };
@@ -164,7 +168,7 @@ class Engine {
 
   /** One instance after the other; first, one that was left unfinished. */
   async #lane(hub: TaskHub, kind: Kind, over: AbortSignal, left: Job | undefined): Promise<void> {
-    const isOver = (): boolean => over.aborted || finishing;
+    const isOver = (): boolean => over.aborted || ending.signal.aborted;
     if (left !== undefined) await this.#untilOver(over, () => this.#see(hub, kind, left, over));
     while (!isOver()) {
       await this.#env.sleep(Math.random() * MAX_PAUSE_MS, over);
@@ -224,12 +228,12 @@ class Engine {
 
   /** Starts on IDs that are taken: each must be refused. */
   async #startWhatIsHeld({ client }: TaskHub, over: AbortSignal): Promise<void> {
-    for (let n = 0; !over.aborted && !finishing; n = (n + 1) % ETERNALS) {
+    for (let n = 0; !over.aborted && !ending.signal.aborted; n = (n + 1) % ETERNALS) {
       await this.#env.sleep(2000, over);
       await this.#untilOver(over, async () => {
         const instanceId = `${ETERNAL}-${n}`;
         const isLive = (await client.getStatus(instanceId))?.runtimeStatus === "Running";
-        if (!isLive || finishing) return;
+        if (!isLive || ending.signal.aborted) return;
         try {
           await client.startNew(ETERNAL, { instanceId, input: 0 });
           tell({ kind: "broken", promise: `a second start of ${instanceId} was not refused` });

@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { loadDriver } from "../src/stores/sqlite/driver.js";
 import type { FastClock } from "./clock.js";
 import { FileWatch } from "./file-watch.js";
-import { type InnerSample, isFromEngine, type ToEngine, type Weather } from "./messages.js";
+import { isFromEngine, type ToEngine, type Weather } from "./messages.js";
 import { plot } from "./plot.js";
 import { reportOf, type SoakRecord } from "./report.js";
 import { Tally } from "./tally.js";

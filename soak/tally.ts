@@ -32,6 +32,10 @@ export class Tally {
         return;
       case "broken":
         this.broken.push(message.promise);
+        return;
+      case "sample":
+      case "finished":
+        return;
     }
   }
 

@@ -140,10 +140,9 @@ export function functionsOf({ sleep, onTimer }: Surroundings) {
     ctx.setCustomStatus({ count });
     ctx.continueAsNew(count + 1);
   });
-  return [
-    ...[work, coin, broken, steps, fanOut, naps, longNap, approvals, parent, chain],
-    ...[flaky, failing, held, ended, stuck, eternal],
-  ];
+  const activities = [work, coin, broken];
+  const alone = [steps, fanOut, naps, longNap, approvals, chain, flaky, failing, held, ended, stuck, eternal];
+  return [...activities, ...alone, parent];
 }
 
 /** More events than it waits for may come: after a kill nobody knows which did. */
