@@ -15,6 +15,7 @@ import { openSqliteStore } from "../src/stores/sqlite/store.js";
 import { TaskHub } from "../src/task-hub.js";
 import { fastEnv, virtualNowMs } from "./clock.js";
 import { type FromEngine, isToEngine, type Job, type Lateness, type Life } from "./messages.js";
+import { ERROR } from "./report.js";
 import { ETERNAL, ETERNALS, functionsOf, KINDS, type Kind } from "./workload.js";
 
 /** How long a stormy engine runs before it is closed without having drained, in virtual time. */
@@ -74,8 +75,8 @@ class Engine {
   constructor(life: Life) {
     this.#life = life;
     this.#open = new Map(life.open.map((each) => [each.job.id, each]));
-    const count = (level: string) => (message: string) => this.#count(`${level}: ${inGeneral(message)}`);
-    this.#logger = { debug: () => {}, info: () => {}, warn: count("warning"), error: count("error") };
+    const count = (level: string) => (message: string) => this.#count(level + inGeneral(message));
+    this.#logger = { debug: () => {}, info: () => {}, warn: count("warning: "), error: count(ERROR) };
     this.#env = fastEnv(life.clock, this.#logger);
   }
 

@@ -36,9 +36,12 @@ export function plot({ samples, kills, speed, beganAt }: SoakRecord): string {
     samples.map(({ lateness: { steady } }) => (quantile(steady, share) ?? 0) / speed);
   const panels: readonly Panel[] = [
     {
-      title: "memory, MB",
+      title: "resident memory, MB",
+      lines: [{ name: "resident", colour: 1, values: samples.map(({ rssBytes }) => rssBytes / MB) }],
+    },
+    {
+      title: "heap after a collection, MB",
       lines: [
-        { name: "resident", colour: 1, values: samples.map(({ rssBytes }) => rssBytes / MB) },
         { name: "heap", colour: 2, values: samples.map(({ heapBytes }) => heapBytes / MB) },
         { name: "external", colour: 3, values: samples.map(({ externalBytes }) => externalBytes / MB) },
       ],
@@ -106,7 +109,7 @@ function drawPanel(
   const legend = lines.map(
     ({ name, colour, values }, n) =>
       `<path class="line c${colour}" d="M${right + 10} ${top + 8 + n * 18}h16"/>` +
-      `<text x="${right + 32}" y="${top + 12 + n * 18}">${name} ${shown(values.at(-1) ?? 0)}</text>`,
+      `<text x="${right + 32}" y="${top + 12 + n * 18}">${name} ≤ ${shown(Math.max(...values))}</text>`,
   );
   return [
     `<text x="${LEFT}" y="${top - 8}">${title}</text>`,

@@ -40,11 +40,9 @@ const load = positive("load", values.load);
 const sampleMs = Math.min(Math.max((minutes * 60_000) / SAMPLES, 1000), 30_000);
 const driver = await loadDriver();
 const folder = mkdtempSync(join(tmpdir(), "tenure-soak-"));
-try {
-  process.exitCode = await soak();
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
+process.exitCode = await soak();
 
 async function soak(): Promise<number> {
   const file = join(folder, "hub.db");

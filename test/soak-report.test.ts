@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { plot } from "../soak/plot.js";
 import { reportOf, type SoakRecord, type SoakSample } from "../soak/report.js";
 import { commonSlope } from "../soak/statistics.js";
 import { Tally } from "../soak/tally.js";
@@ -52,6 +53,7 @@ describe("the report of a soak", () => {
     ],
     ["file descriptors that stay open", record((_, n) => ({ descriptors: 20 + Math.floor(n / 5) }))],
     ["a file that grows on", record((_, n) => ({ fileBytes: (10 + n) * MB }))],
+    ["an error of the engine", record((sample) => ({ counts: { ...sample.counts, "error: gave up": 1 } }))],
     ["faults that never came", record(() => ({ counts: {} }))],
     ["rows that a purge left", { ...record(), rest: { ...rest(), remains: new Map([["hist", 1]]) } }],
   ])("fails the run for %s", (_what, spoilt) => {
@@ -69,6 +71,18 @@ describe("the report of a soak", () => {
     spoilt.tally.note({ kind: "asking", job: { id: "x", kind: "steps", input: 3, status: "Completed" } });
     spoilt.tally.note({ kind: "ended", id: "x", status: "Failed", output: undefined });
     expect(reportOf(spoilt).isKept).toBe(false);
+  });
+});
+
+describe("the plot of a soak", () => {
+  test("has a line for each thing that was measured, a point for each sample, and the kills", () => {
+    const svg = plot(record());
+    const lines = [...svg.matchAll(/class="line c\d" d="M([^"]+)"/g)].map(
+      ([, path]) => path?.split("L").length,
+    );
+    expect(lines.filter((points) => points === 90)).toHaveLength(10);
+    expect(svg.match(/class="kill"/g)).toHaveLength(1);
+    expect(svg).not.toMatch(/NaN|undefined|Infinity/);
   });
 });
 
