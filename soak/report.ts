@@ -38,9 +38,16 @@ interface Verdict {
 const MB = 2 ** 20;
 const TURNS = 100_000;
 
-/** How much memory may grow, in MB per {@link TURNS}; and from where on it is no goal missed but a leak. */
+/**
+ * How much memory may grow, in MB per {@link TURNS}. The heap of an engine that is left alone is steady enough to hold
+ * it to that; what the system counts, and what short lives leave, must be far beyond it to be called a leak.
+ */
 const GOAL_MB = 1;
-const LEAK_MB = 5;
+const LEAK_MB = 25;
+
+/** The same for the file: it grows in steps, when the log is copied back. */
+const FILE_GOAL = 1.1;
+const FILE_LEAK = 1.25;
 
 /** What may outlive all instances: floors of fencing tokens, refused starts, settings, each bounded by a constant. */
 const REMAINS_MB = 2;
@@ -58,9 +65,9 @@ export function reportOf(record: SoakRecord): { readonly text: string; readonly 
     neverEarly(record),
     lateness(record, "steady"),
     lateness(record, "acrossOutage"),
-    memory(record, "calm", "heap", ({ heapBytes }) => heapBytes),
-    memory(record, "stormy", "heap", ({ heapBytes }) => heapBytes),
-    memory(record, "calm", "resident memory", ({ rssBytes }) => rssBytes),
+    memory(record, "calm", "heap", GOAL_MB, ({ heapBytes }) => heapBytes),
+    memory(record, "stormy", "heap", LEAK_MB, ({ heapBytes }) => heapBytes),
+    memory(record, "calm", "resident memory", LEAK_MB, ({ rssBytes }) => rssBytes),
     flat(record, "open files", ({ descriptors }) => descriptors),
     flat(record, "other handles", ({ resources }) => resources),
     fileBounded(record),
@@ -159,6 +166,7 @@ function memory(
   record: SoakRecord,
   weather: "calm" | "stormy",
   what: string,
+  leakMb: number,
   bytesOf: (sample: SoakSample) => number,
 ): Verdict {
   const lives = livesOf(record.samples).filter(
@@ -172,7 +180,7 @@ function memory(
     what: `${what} per 100k turns, ${weather === "calm" ? "engine left alone" : "engine opened again and again"}`,
     seen: `${perX.toFixed(2)} ± ${uncertainty.toFixed(2)} MB, over ${turns.toLocaleString("en")} turns`,
     limit: `< ${GOAL_MB} MB beyond noise`,
-    outcome: turns < ENOUGH_TURNS ? "void" : sure < GOAL_MB ? "kept" : sure < LEAK_MB ? "missed" : "broken",
+    outcome: turns < ENOUGH_TURNS ? "void" : sure < GOAL_MB ? "kept" : sure < leakMb ? "missed" : "broken",
   };
 }
 
@@ -210,11 +218,12 @@ function fileBounded({ samples }: SoakRecord): Verdict {
   const most = (from: number, to?: number): number =>
     Math.max(...samples.slice(from, to).map(({ fileBytes }) => fileBytes));
   const [before, after] = [most(third, 2 * third), most(2 * third)];
+  const growth = after / before;
   return {
     what: "size of the file: most in the second, in the last third",
     seen: `${(before / MB).toFixed(1)}, ${(after / MB).toFixed(1)} MB`,
     limit: "+ 10 %",
-    outcome: third === 0 ? "void" : after <= before * 1.1 ? "kept" : "broken",
+    outcome: third === 0 ? "void" : growth < FILE_GOAL ? "kept" : growth < FILE_LEAK ? "missed" : "broken",
   };
 }
 

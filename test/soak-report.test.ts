@@ -46,7 +46,10 @@ describe("the report of a soak", () => {
   });
 
   test.each<[string, SoakRecord]>([
-    ["memory that grows with the turns", record(({ turns }) => ({ heapBytes: (20 + turns / 10_000) * MB }))],
+    [
+      "a heap that grows by 3 MB per 100k turns",
+      record(({ turns }) => ({ heapBytes: (20 + turns / 33_333) * MB })),
+    ],
     [
       "a timer that fired early",
       record((_, n) => (n === 50 ? { lateness: { steady: [-1], acrossOutage: [] } } : {})),
