@@ -83,7 +83,7 @@ function search({ model, defines, mutants, expect }) {
     // What fails does so soon: the compiler would take longer than the search.
     const effort = expect === "fails" ? "-O0" : "-O2";
     must("cc", [effort, "-w", "-DSAFETY", `-DMEMLIM=${MEMORY_MB}`, "-o", "pan", "pan.c"], folder);
-    const { stdout, error } = spawnSync("./pan", ["-m100000"], {
+    const { stdout, error } = spawnSync(join(folder, "pan"), ["-m100000"], {
       cwd: folder,
       encoding: "utf8",
       maxBuffer: 1 << 26,

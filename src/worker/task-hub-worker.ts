@@ -272,8 +272,11 @@ export class TaskHubWorker {
     this.#run("looking after running activities", async () => {
       await this.#parts.env.sleep(HEADS_CHECK_MS);
       this.#checkingHeads = false;
-      const iids = this.#dispatcher.instancesWithActivities();
-      const heads = new Map((await this.#parts.store.heads(iids)).map((head) => [head.iid, head]));
+      const { iids, found } = await this.#persist(async (store) => {
+        const iids = this.#dispatcher.instancesWithActivities();
+        return { iids, found: await store.heads(iids) };
+      });
+      const heads = new Map(found.map((head) => [head.iid, head]));
       for (const iid of iids) {
         const head = heads.get(iid);
         const valid =

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { afterEach, describe, expect, test } from "vitest";
 import { silentLogger } from "../../src/core/env.js";
 import {
@@ -12,7 +13,7 @@ import { activity, orchestration, TaskHub, type TaskHubOptions } from "../../src
 import { MemoryDatabase } from "../../src/stores/memory/database.js";
 import { openMemoryStore } from "../../src/stores/memory/store.js";
 import { systemEnv } from "../../src/system-env.js";
-import { storeWith } from "./support.js";
+import { gate, storeWith } from "./support.js";
 
 /** As ever, but nobody sleeps for long. */
 const hasty = systemEnv(silentLogger);
@@ -120,6 +121,33 @@ describe("a store that fails for good", () => {
     await hub?.close();
     expect(hub?.status().state).toBe("closed");
     expect(commits).toBe(1);
+  });
+});
+
+describe("a store that is busy when an instance has been ended from outside", () => {
+  test("does not keep its activity from being told", async () => {
+    const running = gate();
+    const told = gate<boolean>();
+    const long = activity("long", async (ctx) => {
+      running.open();
+      await once(ctx.signal, "abort");
+      told.open(ctx.signal.aborted);
+    });
+    const waits = orchestration("waits", async (ctx) => ctx.callActivity(long));
+    let asked = 0;
+    const hub = await open([waits, long], (store) =>
+      storeWith(store, {
+        heads: async (iids) => {
+          if (++asked <= 2) throw new StoreConflictError("busy");
+          return store.heads(iids);
+        },
+      }),
+    );
+    await hub.client.startNew(waits, { instanceId: "x" });
+    await running.passed;
+    await hub.client.terminate("x", "stop");
+    expect(await told.passed).toBe(true);
+    expect(asked).toBeGreaterThan(2);
   });
 });
 
