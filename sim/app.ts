@@ -176,7 +176,10 @@ function instruction(children: fc.Arbitrary<readonly Instruction[]> | undefined)
   );
 }
 
-const childProgram: fc.Arbitrary<readonly Instruction[]> = fc.array(instruction(undefined), { maxLength: 3 });
+/** A program for an ID that children have. */
+export const childProgram: fc.Arbitrary<readonly Instruction[]> = fc.array(instruction(undefined), {
+  maxLength: 3,
+});
 
 /** A program for an ID that clients use. */
 export const program: fc.Arbitrary<readonly Instruction[]> = fc.array(instruction(childProgram), {

@@ -34,6 +34,9 @@ interface Entry {
   readonly accepted: Map<number, Set<string>>;
 }
 
+/** How many of an instance's executions are there for certain. */
+const KEPT_EXECUTIONS = 10;
+
 /** What it takes to tell one commit from another. */
 interface Committed {
   readonly commit: string;
@@ -55,7 +58,8 @@ export class Oracle {
   readonly #commits = new Map<string, Committed>();
   /** Row IDs: one for each instance, never used again. */
   readonly #ids = new Map<number, string>();
-  readonly #testimonies: Testimony[] = [];
+  /** Which activity began under which token. */
+  readonly #begun = new Set<string>();
 
   /** Takes a write in. */
   see(effect: Effect): void {
@@ -65,7 +69,12 @@ export class Oracle {
 
   /** Takes in an activity that began. */
   witness(seen: Testimony): void {
-    this.#testimonies.push(seen);
+    const beginning = `${seen.executionId} ${seen.taskId} ${seen.fencingToken}`;
+    this.#expect(
+      !this.#begun.has(beginning),
+      `${seen.instanceId}: activity ${seen.taskId} began twice under token ${seen.fencingToken}`,
+    );
+    this.#begun.add(beginning);
     const entry = this.#entries.get(seen.instanceId);
     const of = entry?.executions.find(({ executionId }) => executionId === seen.executionId);
     if (entry === undefined || of === undefined) return; // purged since
@@ -268,7 +277,10 @@ export class Oracle {
           result.fencingToken !== undefined && result.fencingToken >= before.token,
           `${at}: a lower token`,
         );
-      return; // it was accepted before: told so again, or refused because it is purged
+      // A commit is known by its chunk, until its execution is deleted.
+      const isKept = turn.chunk !== undefined && entry !== undefined && isKeptBy(entry, turn.executionId);
+      this.#expect(result.accepted || !isKept, `${at}: refused, although it had been accepted before`);
+      return;
     }
     const isCurrent =
       entry !== undefined &&
@@ -485,6 +497,10 @@ function end(entry: Entry, status: EndedStatus): void {
   const last = entry.executions.at(-1);
   if (last !== undefined) last.status = status;
   if (status === "Terminated") entry.sequence += 1;
+}
+
+function isKeptBy({ executions }: Entry, executionId: string): boolean {
+  return executions.slice(-KEPT_EXECUTIONS).some((execution) => execution.executionId === executionId);
 }
 
 /** The task that an event answers. */

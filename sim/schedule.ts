@@ -57,10 +57,19 @@ const LEASE = { leaseMs: 3_000, renewMs: 900 };
 /** A schedule that takes longer than this is going in circles. */
 const MAX_STEPS = 60_000;
 
+/** How long clients wait between their operations, at most: from all at once to one after the other has ended. */
+const PACES_MS = [0, 100, 1_000, 3_000] as const;
+
+/** For how long things go on going wrong once the clients have done what they do. */
+const LINGERS_MS = [0, 2_000, 10_000] as const;
+
 /** How many rounds everything has to end in once nothing goes wrong any more, */
 const HEALING_ROUNDS = 24;
 /** and how long a round is. */
 const HEALING_ROUND_MS = 6_000;
+
+/** In one of so many schedules leases mean nothing: whatever they save, nothing may rest on them. */
+const DIVIDED = 3;
 
 /** Keeps the worker's memory of instances small enough that replay happens. */
 const RESIDENTS = [1, 2, 50] as const;
@@ -88,6 +97,8 @@ class Schedule {
   readonly #problems: string[] = [];
   readonly #workers = new Set<SimProcess>();
   readonly #names = new Map<string, number>();
+  readonly #paceMs: number;
+  readonly #divided: boolean;
   #processes = 0;
   #events = 0;
   #refused = 0;
@@ -103,12 +114,15 @@ class Schedule {
       hurry: this.#random.pick([0, 0.02, 0.1]),
       onStep: (nowMs, actor, label) => this.#log.push(`${nowMs} ${actor}: ${label}`),
     });
+    this.#paceMs = this.#random.pick(PACES_MS);
+    this.#divided = this.#random.below(DIVIDED) === 0;
     this.#faults = new Faults(stream(plan.seed, "faults"), plan.without);
     this.#line = new StoreLine({
       scheduler: this.#scheduler,
       random: stream(plan.seed, "line"),
       faults: this.#faults,
       ground,
+      divided: this.#divided,
       onEffect: (effect) => this.#onEffect(effect),
       onCrash: (process) => this.#onCrash(process),
     });
@@ -125,6 +139,7 @@ class Schedule {
     let left = working.length;
     for (const each of working) void each.then(() => left--);
     this.#ended(await this.#scheduler.run(() => left === 0, MAX_STEPS), "the clients never came to an end");
+    await this.#linger(this.#random.pick(LINGERS_MS));
     await this.#heal();
     return {
       log: this.#log,
@@ -135,6 +150,16 @@ class Schedule {
       refusedCommits: this.#refused,
       problems: this.#problems,
     };
+  }
+
+  async #linger(ms: number): Promise<void> {
+    let isOver = false;
+    void this.#newProcess("supervisor")
+      .env.sleep(ms)
+      .then(() => {
+        isOver = true;
+      });
+    this.#ended(await this.#scheduler.run(() => isOver, MAX_STEPS), "time stood still");
   }
 
   #ended(stop: "done" | "idle" | "limit", problem: string): void {
@@ -190,6 +215,11 @@ class Schedule {
     });
   }
 
+  #killWorkers(): void {
+    for (const worker of this.#workers) worker.kill();
+    this.#workers.clear();
+  }
+
   #onCrash(process: SimProcess): void {
     if (!this.#workers.delete(process)) return;
     const keeper: SimProcess = this.#newProcess("supervisor");
@@ -208,6 +238,7 @@ class Schedule {
     let process = this.#newProcess(`client-${n}-`);
     let client = this.#clientOf(process);
     for (const operation of operations) {
+      await supervisor.env.sleep(this.#random.below(this.#paceMs + 1));
       const call: Call = {
         process: process.name,
         operation,
@@ -275,6 +306,7 @@ class Schedule {
     this.#scheduler.calm();
     this.#line.heal();
     for (const worker of this.#workers) worker.pausedUntilMs = 0;
+    if (this.#divided) this.#killWorkers();
     if (this.#workers.size === 0) this.#startWorker();
     const process = this.#newProcess("healer");
     const client = this.#clientOf(process);
