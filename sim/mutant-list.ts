@@ -178,6 +178,20 @@ const trustForEver = [
 const noReadOfTaken = [edit(MAILBOX, "else await this.#readTaken(receivers);", "else this.#taken.clear();")];
 const noSweep = [edit(MAILBOX, "beganMs - this.#sweptMs >= SWEEP_MS", "beganMs < this.#sweptMs")];
 
+const resultsOfAnyGeneration = [
+  edit(
+    HUB,
+    "!isLive(row.instance.status) || row.instance.generation !== generation)",
+    "!isLive(row.instance.status))",
+  ),
+  edit(
+    HUB,
+    "this.#addMail(row, { iid, generation, events });\n    return true",
+    "this.#addMail(row, { iid, generation: row.instance.generation, events });\n    return true",
+  ),
+];
+const tasksKept = [edit(HUB, "this.tasks.drop(row.instance.iid);\n    // Results", "// Results")];
+
 const LEASES_ONLY_SAVE_WORK =
   "two owners of a shard, or one whose lease has ended, do no harm: the guards refuse the second";
 
@@ -408,7 +422,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "continue-as-new that keeps tasks",
     guard: "Work that was offered for one generation is not done for the next.",
-    edits: [edit(HUB, "this.tasks.drop(row.instance.iid);\n    // Results", "// Results")],
+    edits: tasksKept,
   },
   // --- starts -------------------------------------------------------------------------------------------------------
   {
@@ -729,18 +743,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "task's result for another generation",
     guard: "A late result answers nobody.",
-    edits: [
-      edit(
-        HUB,
-        "!isLive(row.instance.status) || row.instance.generation !== generation)",
-        "!isLive(row.instance.status))",
-      ),
-      edit(
-        HUB,
-        "this.#addMail(row, { iid, generation, events });\n    return true",
-        "this.#addMail(row, { iid, generation: row.instance.generation, events });\n    return true",
-      ),
-    ],
+    edits: resultsOfAnyGeneration,
+    maskedBy: "task's result for another generation, tasks kept",
+    unseenBySimulation: "the task goes with its generation",
+    unseenByConformance: "the task goes with its generation",
+  },
+  {
+    name: "task's result for another generation, tasks kept",
+    guard: "Both.",
+    edits: [...resultsOfAnyGeneration, ...tasksKept],
   },
   {
     name: "shard claimed while it is owned",

@@ -2,7 +2,7 @@ import type { Command, CommandAnswer, StartAccepted, StartCommand } from "../src
 import type { HistoryEvent } from "../src/core/history.js";
 import { decodeChunk } from "../src/core/history-codec.js";
 import type { EndedStatus } from "../src/core/instance.js";
-import { ANY_MAIL, START_TIMER, type Store, type TurnCommit } from "../src/core/store.js";
+import { ANY_MAIL, type CommitResult, START_TIMER, type Store, type TurnCommit } from "../src/core/store.js";
 import type { Testimony } from "./app.js";
 import { START_MS } from "./process.js";
 import type { Effect } from "./store-line.js";
@@ -262,26 +262,12 @@ export class Oracle {
 
   // --- turns ------------------------------------------------------------------------------------------------------
 
-  #turn(
-    turn: TurnCommit,
-    result: { readonly accepted: boolean; readonly fencingToken?: number },
-    atMs: number,
-  ): void {
+  #turn(turn: TurnCommit, result: CommitResult, atMs: number): void {
     const at = `turn of ${turn.instanceId} ${turn.generation}.${turn.sequence}`;
     const entry = this.#entries.get(turn.instanceId);
     const commit = `${turn.writer} ${turn.commitNumber}`;
     const before = this.#commits.get(commit);
-    if (before !== undefined) {
-      if (result.accepted)
-        this.#expect(
-          result.fencingToken !== undefined && result.fencingToken >= before.token,
-          `${at}: a lower token`,
-        );
-      // A commit is known by its chunk, until its execution is deleted.
-      const isKept = turn.chunk !== undefined && entry !== undefined && isKeptBy(entry, turn.executionId);
-      this.#expect(result.accepted || !isKept, `${at}: refused, although it had been accepted before`);
-      return;
-    }
+    if (before !== undefined) return this.#repeated(turn, result, entry, before.token, at);
     const isCurrent =
       entry !== undefined &&
       this.#ids.get(turn.iid) !== "purged" &&
@@ -299,6 +285,28 @@ export class Oracle {
     const token = result.fencingToken ?? 0;
     this.#commits.set(commit, { commit, token });
     this.#apply(entry, turn, token, atMs, at);
+  }
+
+  /** It was accepted before: told so again, with a token that never belongs to what came later. */
+  #repeated(
+    turn: TurnCommit,
+    result: CommitResult,
+    entry: Entry | undefined,
+    before: number,
+    at: string,
+  ): void {
+    if (!result.accepted) {
+      // A commit is known by its chunk, until its execution is deleted.
+      const isKept = turn.chunk !== undefined && entry !== undefined && isKeptBy(entry, turn.executionId);
+      this.#expect(!isKept, `${at}: refused, although it had been accepted before`);
+      return;
+    }
+    const token = result.fencingToken;
+    const reached = turn.next === undefined ? turn.generation : turn.generation + 1;
+    if (entry?.generation === reached) this.#expect(token >= before, `${at}: a lower token than before`);
+    const later = entry?.executions.filter(({ generation }) => generation > reached) ?? [];
+    const isBelow = later.every(({ tokens }) => tokens.every((each) => token < each));
+    this.#expect(isBelow, `${at}: told the token of a later execution`);
   }
 
   #refused(turn: TurnCommit, entry: Entry | undefined, isCurrent: boolean, at: string): void {
