@@ -129,7 +129,7 @@ const noRunOfMail = [
 const resultsOfAny = [
   edit(
     DISPATCHER,
-    "if (!resident.isAt(instance.generation)) return;\n      resident.inbox.push({ events: [event] });",
+    "if (!resident.isAt(instance.generation) || !resident.openActivities.has(activity.task)) return;\n      resident.inbox.push({ events: [event] });",
     "resident.inbox.push({ events: [event] });",
   ),
 ];
@@ -843,6 +843,17 @@ export const MUTANTS: readonly Mutant[] = [
     name: "activity result taken in by another generation",
     guard: "A result is for the generation that asked for it.",
     edits: resultsOfAny,
+  },
+  {
+    name: "activity result of what was answered",
+    guard: "Of two runs of an activity, one result counts.",
+    edits: [
+      edit(
+        DISPATCHER,
+        "if (!resident.isAt(instance.generation) || !resident.openActivities.has(activity.task)) return;\n      resident.inbox.push({",
+        "if (!resident.isAt(instance.generation)) return;\n      resident.inbox.push({",
+      ),
+    ],
   },
   {
     name: "activity result of what was aborted",

@@ -812,7 +812,8 @@ export class Dispatcher {
     }
     const event = answerOf(activity.task, outcome, this.#parts.env.now());
     this.#withResident(instance.iid, (resident) => {
-      if (!resident.isAt(instance.generation)) return;
+      // Another owner may have answered it meanwhile: then this is a second result of it, and one counts.
+      if (!resident.isAt(instance.generation) || !resident.openActivities.has(activity.task)) return;
       resident.inbox.push({ events: [event] });
       this.#pump(resident);
     });
