@@ -653,11 +653,16 @@ export class Dispatcher {
     const events: IncomingEvent[] = [];
     const consumed: number[] = [];
     const firedTimers: number[] = [];
+    const answered = new Set<number>();
     let atMs = Math.max(this.#parts.env.now(), resident.lastTurnMs);
     for (const item of items) {
       if (item.n !== undefined) consumed.push(item.n);
       if (item.timer !== undefined) firedTimers.push(item.timer);
       for (const event of item.events) {
+        const task = activityAnsweredBy(event);
+        // Several owners may have run it, or somebody else for us: one result counts.
+        if (task !== undefined && (answered.has(task) || !resident.openActivities.has(task))) continue;
+        if (task !== undefined) answered.add(task);
         events.push(event);
         // A clock that was set back must not show a time before the timer that has fired.
         if (event.type === "TimerFired") atMs = Math.max(atMs, event.fireAtMs);
@@ -812,7 +817,7 @@ export class Dispatcher {
     }
     const event = answerOf(activity.task, outcome, this.#parts.env.now());
     this.#withResident(instance.iid, (resident) => {
-      // Another owner may have answered it meanwhile: then this is a second result of it, and one counts.
+      // Another owner may have answered it meanwhile.
       if (!resident.isAt(instance.generation) || !resident.openActivities.has(activity.task)) return;
       resident.inbox.push({ events: [event] });
       this.#pump(resident);
@@ -926,6 +931,10 @@ function reasonOf(reason: unknown): { readonly code: string; readonly message: s
 
 function bringsResume({ events }: { readonly events: readonly HistoryEvent[] }): boolean {
   return events.some((event) => event.type === "ExecutionResumed");
+}
+
+function activityAnsweredBy(event: IncomingEvent): number | undefined {
+  return event.type === "TaskCompleted" || event.type === "TaskFailed" ? event.taskScheduledId : undefined;
 }
 
 /** Whether a local item still means something to this memory: its task has not been answered. */
