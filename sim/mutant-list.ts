@@ -133,6 +133,7 @@ const resultsOfAny = [
     "resident.inbox.push({ events: [event] });",
   ),
 ];
+/** The numbers of tasks are the same in each generation. */
 const abortedTells = [
   edit(
     "worker/activity-runner.ts",
@@ -192,6 +193,20 @@ const resultsOfAnyGeneration = [
 ];
 const tasksKept = [edit(HUB, "this.tasks.drop(row.instance.iid);\n    // Results", "// Results")];
 
+const answeredAsItComes = [
+  edit(
+    DISPATCHER,
+    "if (!resident.isAt(instance.generation) || !resident.openActivities.has(activity.task)) return;\n      resident.inbox.push({",
+    "if (!resident.isAt(instance.generation)) return;\n      resident.inbox.push({",
+  ),
+];
+const answeredInTurn = [
+  without(
+    DISPATCHER,
+    "if (task !== undefined && (answered.has(task) || !resident.openActivities.has(task))) continue;",
+  ),
+];
+
 const LEASES_ONLY_SAVE_WORK =
   "two owners of a shard, or one whose lease has ended, do no harm: the guards refuse the second";
 
@@ -211,6 +226,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "commit without live status",
     guard: "Nothing is written after the end of a run.",
     edits: noLive,
+    unseenBySimulation: "every end raises the sequence, too: its groups are seen",
   },
   {
     name: "commit without generation and sequence",
@@ -236,6 +252,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "commit without consumed messages",
     guard: "A message is taken in once, and not after its run has ended.",
     edits: noConsumed,
+    unseenBySimulation:
+      "whatever takes a message away raises the sequence or the generation, too: its groups are seen",
   },
   {
     name: "commit without consumed messages and sequence",
@@ -292,6 +310,8 @@ export const MUTANTS: readonly Mutant[] = [
       edit(TURNS, "i.commit_number = ? and (", "? is not null and ("),
       edit(TURNS, "h.writer = ? and h.commit_number = ?", "h.writer = ? and ? is not null"),
     ],
+    unseenBySimulation:
+      "a worker makes no two commits for one generation and sequence, unless it has read the first in between",
   },
   {
     name: "recommit never recognised",
@@ -723,6 +743,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "task answered without being held",
     guard: "Of two that did the same work, one answers.",
     edits: [without(MEMORY_TASKS, "if (hub.tasks.heldBy(worker, result) === undefined) return false;")],
+    unseenBySimulation: "the owner takes one of the results in",
   },
   {
     name: "task claimed while it is held",
@@ -846,14 +867,21 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "activity result of what was answered",
-    guard: "Of two runs of an activity, one result counts.",
-    edits: [
-      edit(
-        DISPATCHER,
-        "if (!resident.isAt(instance.generation) || !resident.openActivities.has(activity.task)) return;\n      resident.inbox.push({",
-        "if (!resident.isAt(instance.generation)) return;\n      resident.inbox.push({",
-      ),
-    ],
+    guard: "Of two runs of an activity, one result counts: as it comes.",
+    edits: answeredAsItComes,
+    maskedBy: "activity result of what was answered, taken in twice",
+    unseenBySimulation: "what a turn takes in is compared once more",
+  },
+  {
+    name: "activity result taken in twice",
+    guard: "The same, at the turn that takes it in.",
+    edits: answeredInTurn,
+    maskedBy: "activity result of what was answered, taken in twice",
+  },
+  {
+    name: "activity result of what was answered, taken in twice",
+    guard: "Both.",
+    edits: [...answeredAsItComes, ...answeredInTurn],
   },
   {
     name: "activity result of what was aborted",

@@ -28,6 +28,10 @@ interface Entry {
   status: "live" | EndedStatus;
   suspended: boolean;
   mail: number;
+  /** Its row, once a turn of it has told. */
+  iid?: number;
+  /** Whose child its run is. */
+  parent?: { readonly iid: number; readonly run: number };
   readonly timers: Set<number>;
   readonly executions: Past[];
   /** Events that were accepted for each run, by their data; and how many commands were. */
@@ -53,6 +57,10 @@ export class Oracle {
   readonly #entries = new Map<string, Entry>();
   /** IDs whose instance was purged: their highest token. */
   readonly #highestToken = new Map<string, number>();
+  /** Runs, by row, that were ended from outside together with their children. */
+  readonly #endedWithChildren = new Set<string>();
+  /** Children that were live then: each must be told. */
+  readonly #orphans = new Map<string, string>();
   readonly #remembered = new Map<string, StartAccepted>();
   readonly #consumed = new Set<number>();
   readonly #commits = new Map<string, Committed>();
@@ -100,8 +108,13 @@ export class Oracle {
         return;
       }
       // Withdrawn: the run that sent it has ended and ended its children.
+      const parent = command.kind === "start" ? command.parent : undefined;
+      const isWithdrawn = parent !== undefined && this.#endedWithChildren.has(runOf(parent));
       if (answer.outcome === "void") return;
+      this.#expect(!isWithdrawn, `${at}: by a run that had ended and withdrawn it`);
       this.#consumed.add(command.consumes);
+      if (command.kind === "terminate" && command.onlyChildOf !== undefined)
+        this.#orphans.delete(`${runOf(command.onlyChildOf)} ${instanceId}`);
     }
     const entry = this.#entries.get(instanceId);
     switch (command.kind) {
@@ -159,7 +172,10 @@ export class Oracle {
   #begin(command: StartCommand, answer: StartAccepted, entry: Entry | undefined, at: string): void {
     const { instanceId, name, executionId } = command;
     this.#expect(answer.executionId === executionId, `${at}: began under another execution ID than asked`);
-    if (entry !== undefined && answer.outcome === "replaced") end(entry, "Terminated");
+    if (entry !== undefined && answer.outcome === "replaced") {
+      end(entry, "Terminated");
+      this.#endChildrenOf(entry);
+    }
     const run = (entry?.run ?? 0) + 1;
     const generation = (entry?.generation ?? 0) + 1;
     this.#expect(answer.run === run, `${at}: run ${answer.run}, where ${run} was due`);
@@ -181,6 +197,8 @@ export class Oracle {
       accepted: new Map(),
     };
     Object.assign(begun, { name, run, generation, sequence: 0, status: "live", suspended: false });
+    if (command.parent === undefined) delete begun.parent;
+    else begun.parent = command.parent;
     if (command.startAtMs !== undefined && command.startAtMs > command.atMs) begun.timers.add(START_TIMER);
     begun.executions.push({ executionId, run, generation, events: [], status: "live", tokens: [] });
     begun.accepted.set(run, new Set());
@@ -204,6 +222,7 @@ export class Oracle {
     this.#expect(answer.outcome === "done", `${at}: ${answer.outcome}, although it had failed`);
     Object.assign(entry, { generation: entry.generation + 1, sequence: 1, status: "live", suspended: false });
     for (const { task } of command.timers) entry.timers.add(task);
+    if (command.parent !== undefined) entry.parent = command.parent;
     entry.executions.push({
       executionId: command.executionId,
       run: entry.run,
@@ -256,7 +275,18 @@ export class Oracle {
         return;
       case "terminate":
         end(entry, "Terminated");
+        if (command.recurse) this.#endChildrenOf(entry);
         return;
+    }
+  }
+
+  #endChildrenOf({ iid, run }: Entry): void {
+    if (iid === undefined) return; // it has run no turn, and so has no children
+    const ended = runOf({ iid, run });
+    this.#endedWithChildren.add(ended);
+    for (const { instanceId, parent, status } of this.#entries.values()) {
+      if (status === "live" && parent !== undefined && runOf(parent) === ended)
+        this.#orphans.set(`${ended} ${instanceId}`, instanceId);
     }
   }
 
@@ -282,6 +312,7 @@ export class Oracle {
     for (const n of turn.consumed) this.#consumed.add(n);
     if (entry === undefined || !isCurrent) return;
     this.#ids.set(turn.iid, turn.instanceId);
+    entry.iid = turn.iid;
     const token = result.fencingToken ?? 0;
     this.#commits.set(commit, { commit, token });
     this.#apply(entry, turn, token, atMs, at);
@@ -426,6 +457,8 @@ export class Oracle {
       this.#expect(said === due, `${entry.instanceId}: the store says ${said}, its writes add up to ${due}`);
       await this.#compareExecutions(store, entry);
     }
+    for (const id of this.#orphans.values())
+      this.#expect(false, `${id}: its parent was ended with its children, and it was never told`);
     const left = await store.poll({ shards: "all", after: 0, limit: 1_000 });
     this.#expect(left.length === 0, `${left.length} messages were left behind: ${JSON.stringify(left[0])}`);
     const { timers, nextDueMs } = await store.due({
@@ -505,6 +538,10 @@ function end(entry: Entry, status: EndedStatus): void {
   const last = entry.executions.at(-1);
   if (last !== undefined) last.status = status;
   if (status === "Terminated") entry.sequence += 1;
+}
+
+function runOf({ iid, run }: { readonly iid: number; readonly run: number }): string {
+  return `${iid} ${run}`;
 }
 
 function isKeptBy({ executions }: Entry, executionId: string): boolean {

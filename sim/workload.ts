@@ -78,7 +78,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   {
     weight: 5,
     arbitrary: fc.record({
-      do: fc.constantFrom("suspend", "resume", "resume", "purge", "purge", "restart", "rewind"),
+      do: fc.constantFrom("suspend", "resume", "resume", "purge", "purge", "restart", "rewind", "rewind"),
       id,
     }),
   },
