@@ -47,7 +47,8 @@ async function runAll(cases: readonly Case[]): Promise<void> {
         await run({ skip: () => {} });
       } catch (error) {
         const check = error instanceof Error ? error.message : String(error);
-        return await tell({ kind: "caught", where, check });
+        await tell({ kind: "caught", where, check });
+        return;
       }
     }
     await tell({ kind: "through", tried: cases.length });

@@ -18,7 +18,9 @@ async function hunt(): Promise<void> {
         await tell({ kind: "trying", where });
         const { problems } = await tryPlan({ seed, workload: workloadOf(seed) }, grounds);
         const [check] = problems;
-        if (check !== undefined) return await tell({ kind: "caught", where, check });
+        if (check === undefined) continue;
+        await tell({ kind: "caught", where, check });
+        return;
       }
     }
     await tell({ kind: "through", tried: seeds * GROUNDS.length });
