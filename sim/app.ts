@@ -9,7 +9,7 @@ import type { SimProcess } from "./process.js";
 export type Instruction =
   | { readonly do: "activity"; readonly ms: number; readonly fails: number }
   | { readonly do: "activities"; readonly count: number; readonly ms: number; readonly waits: boolean }
-  | { readonly do: "timer"; readonly ms: number }
+  | { readonly do: "timer"; readonly ms: number; readonly waits: boolean }
   | { readonly do: "event" }
   | { readonly do: "eventOrTimer"; readonly ms: number }
   | {
@@ -104,9 +104,11 @@ async function obey(
       if (waits) await done;
       return;
     }
-    case "timer":
-      await ctx.sleep(instruction.ms);
+    case "timer": {
+      const rung = ctx.sleep(instruction.ms);
+      if (instruction.waits) await rung;
       return;
+    }
     case "event":
       await ctx.waitForExternalEvent(EVENT);
       return;
@@ -161,7 +163,7 @@ function instruction(children: fc.Arbitrary<readonly Instruction[]> | undefined)
         count: fc.integer({ min: 2, max: 3 }),
       }),
     },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant("timer"), ms }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant("timer"), ms, waits }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("event") }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("eventOrTimer"), ms }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant("status") }) },

@@ -207,6 +207,14 @@ const answeredInTurn = [
   ),
 ];
 
+const oldResultsKept = [
+  without(
+    HUB,
+    "for (const mail of row.mail.values()) if (mail.run === undefined) this.#deleteMail(row, mail.n);",
+  ),
+  edit(NEW_GENERATION, "where iid = ? and run is null", "where iid = ? and n < 0"),
+];
+
 const LEASES_ONLY_SAVE_WORK =
   "two owners of a shard, or one whose lease has ended, do no harm: the guards refuse the second";
 
@@ -252,8 +260,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "commit without consumed messages",
     guard: "A message is taken in once, and not after its run has ended.",
     edits: noConsumed,
-    unseenBySimulation:
-      "whatever takes a message away raises the sequence or the generation, too: its groups are seen",
   },
   {
     name: "commit without consumed messages and sequence",
@@ -310,8 +316,6 @@ export const MUTANTS: readonly Mutant[] = [
       edit(TURNS, "i.commit_number = ? and (", "? is not null and ("),
       edit(TURNS, "h.writer = ? and h.commit_number = ?", "h.writer = ? and ? is not null"),
     ],
-    unseenBySimulation:
-      "a worker makes no two commits for one generation and sequence, unless it has read the first in between",
   },
   {
     name: "recommit never recognised",
@@ -419,13 +423,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "continue-as-new that keeps old results",
     guard: "Results are for one generation.",
-    edits: [
-      without(
-        HUB,
-        "for (const mail of row.mail.values()) if (mail.run === undefined) this.#deleteMail(row, mail.n);",
-      ),
-      edit(NEW_GENERATION, "where iid = ? and run is null", "where iid = ? and n < 0"),
-    ],
+    edits: oldResultsKept,
+    unseenBySimulation:
+      "a worker leaves them out by their generation, and the run's end deletes them: its group is seen",
+  },
+  {
+    name: "continue-as-new that keeps old results, mail of a former generation taken in",
+    guard: "Both.",
+    edits: [...oldResultsKept, ...noGenerationOfMail],
   },
   {
     name: "continue-as-new that keeps timers",
@@ -443,6 +448,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "continue-as-new that keeps tasks",
     guard: "Work that was offered for one generation is not done for the next.",
     edits: tasksKept,
+    unseenBySimulation: "a task of a former generation is handed out to nobody and answers nobody",
   },
   // --- starts -------------------------------------------------------------------------------------------------------
   {
@@ -784,8 +790,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "lease trusted for ever",
     guard: "A worker that stood still lets go of its shards.",
     edits: trustForEver,
-    unseenBySimulation: LEASES_ONLY_SAVE_WORK,
-    maskedBy: "lease trusted for ever, commit without any guard",
   },
   {
     name: "lease trusted for ever, commit without any guard",
@@ -906,8 +910,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "memory not forgotten",
     guard: "A function whose turn was refused is not gone on with.",
     edits: runsNotForgotten,
-    maskedBy: "memory used without proof, and not forgotten",
-    unseenBySimulation: "its generation and sequence no longer fit",
   },
   {
     name: "memory used without proof, and not forgotten",
@@ -949,8 +951,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "shard taken over and not read",
     guard: "What waits for a shard when it is taken is read at once.",
     edits: noReadOfTaken,
-    maskedBy: "shard taken over and not read, nor swept",
-    unseenBySimulation: "it is only late: every 30 s everything is read",
   },
   {
     name: "shard taken over and not read, nor swept",
@@ -966,8 +966,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "shard lost, memory kept",
     guard: "What another worker goes on with is not in memory here.",
     edits: memoryKept,
-    maskedBy: "shard lost, memory kept, commit without any guard",
-    unseenBySimulation: LEASES_ONLY_SAVE_WORK,
   },
   {
     name: "shard lost, memory kept, commit without any guard",

@@ -47,6 +47,8 @@ export interface Run {
   readonly bit: ReadonlyMap<FaultKind, number>;
   readonly faultsDrawn: number;
   readonly steps: number;
+  /** Up to this step, the clients' calls and what the engine did about them explain each other. */
+  readonly begunAgainAt: number;
   readonly refusedCommits: number;
   /** What went wrong for certain. */
   readonly problems: string[];
@@ -70,6 +72,9 @@ const HEALING_ROUND_MS = 6_000;
 
 /** In one of so many schedules leases mean nothing: whatever they save, nothing may rest on them. */
 const DIVIDED = 3;
+
+/** In one of so many schedules everything is purged in the end, and begins once more. */
+const BEGUN_AGAIN = 3;
 
 /** Keeps the worker's memory of instances small enough that replay happens. */
 const RESIDENTS = [1, 2, 50] as const;
@@ -141,12 +146,15 @@ class Schedule {
     this.#ended(await this.#scheduler.run(() => left === 0, MAX_STEPS), "the clients never came to an end");
     await this.#linger(this.#random.pick(LINGERS_MS));
     await this.#heal();
+    const begunAgainAt = this.#scheduler.taken;
+    if (this.#problems.length === 0 && this.#random.below(BEGUN_AGAIN) === 0) await this.#beginAgain();
     return {
       log: this.#log,
       calls: this.#calls,
       bit: this.#faults.bit,
       faultsDrawn: this.#faults.drawn,
       steps: this.#scheduler.taken,
+      begunAgainAt,
       refusedCommits: this.#refused,
       problems: this.#problems,
     };
@@ -249,6 +257,8 @@ class Schedule {
       this.#calls.push(call);
       const answered = perform(client, process, operation, this.#newEvent()).then((told) => {
         call.told = told;
+        if (told.kind === "refused" && told.code === "EngineFault")
+          this.#problems.push(`${operation.do}: the engine's own fault`);
         call.returnedAt = this.#scheduler.taken;
         this.#log.push(`${process.name} ${operation.do} was told ${JSON.stringify(told)}`);
         return true;
@@ -322,6 +332,23 @@ class Schedule {
       this.#problems.push(`never came to an end, although nothing went wrong any more: ${live.join(", ")}`);
       return;
     }
+  }
+
+  /** What was purged leaves nothing behind, and what comes after it knows nothing of it. */
+  async #beginAgain(): Promise<void> {
+    const client = this.#clientOf(this.#newProcess("healer"));
+    let isOver = false;
+    const again = async (): Promise<void> => {
+      for (const { instanceId, name } of (await client.list({ top: 1000 })).instances) {
+        await client.purge(instanceId);
+        await client.startNew(name, { instanceId, input: { program: [] }, allowUnregistered: true });
+      }
+    };
+    void again().then(() => {
+      isOver = true;
+    });
+    this.#ended(await this.#scheduler.run(() => isOver, MAX_STEPS), "nothing could be begun again");
+    await this.#heal();
   }
 
   /** Gives every live instance what it may wait for. @returns those that were still live after a while. */

@@ -74,7 +74,10 @@ const start = fc.oneof(
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 8, arbitrary: start },
   { weight: 5, arbitrary: fc.record({ do: fc.constant("raise"), id }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant("terminate"), id, recursive: fc.boolean() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant("terminate"), id, recursive: fc.constantFrom(true, true, false) }),
+  },
   {
     weight: 5,
     arbitrary: fc.record({
