@@ -162,7 +162,7 @@ describe("another owner", () => {
     const database = new MemoryDatabase();
     const ends = gate();
     const reads = gate();
-    let isRead = false;
+    const asked = gate();
     let isHeld = false;
     const slow = activity("slow", async () => {
       await ends.passed;
@@ -178,8 +178,10 @@ describe("another owner", () => {
       (store) =>
         storeWith(store, {
           load: async (iids) => {
-            isRead = true;
-            if (isHeld) await reads.passed;
+            if (isHeld) {
+              asked.open();
+              await reads.passed;
+            }
             return store.load(iids);
           },
         }),
@@ -190,10 +192,9 @@ describe("another owner", () => {
 
     const other = openMemoryStore({ database });
     await commitResult(other, "x", "theirs");
-    isRead = false;
     isHeld = true;
     await hub.client.raiseEvent("x", "go"); // its turn is refused, and what is stored is read again
-    while (!isRead) await hasty.yieldNow();
+    await asked.passed;
     ends.open();
     while (hub.status().activities > 0) await hasty.yieldNow();
     reads.open();
