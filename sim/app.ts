@@ -8,14 +8,16 @@ import type { SimProcess } from "./process.js";
 /** One instruction of a program. */
 export type Instruction =
   | { readonly do: "activity"; readonly ms: number; readonly fails: number }
-  | { readonly do: "activities"; readonly count: number; readonly ms: number }
-  | { readonly do: "timer"; readonly ms: number }
+  | { readonly do: "activities"; readonly count: number; readonly ms: number; readonly waits: boolean }
+  | { readonly do: "timer"; readonly ms: number; readonly waits: boolean }
   | { readonly do: "event" }
   | { readonly do: "eventOrTimer"; readonly ms: number }
   | {
       readonly do: "child";
       readonly id: number | undefined;
       readonly ifLive: IfLive;
+      /** What it does not wait for may answer another generation. */
+      readonly waits: boolean;
       readonly program: readonly Instruction[];
     }
   | { readonly do: "detached"; readonly id: number; readonly program: readonly Instruction[] }
@@ -97,13 +99,16 @@ async function obey(
       return;
     }
     case "activities": {
-      const { count, ms } = instruction;
-      await ctx.all(Array.from({ length: count }, () => ctx.callActivity("work", { ms, fails: 0 })));
+      const { count, ms, waits } = instruction;
+      const done = ctx.all(Array.from({ length: count }, () => ctx.callActivity("work", { ms, fails: 0 })));
+      if (waits) await done;
       return;
     }
-    case "timer":
-      await ctx.sleep(instruction.ms);
+    case "timer": {
+      const rung = ctx.sleep(instruction.ms);
+      if (instruction.waits) await rung;
       return;
+    }
     case "event":
       await ctx.waitForExternalEvent(EVENT);
       return;
@@ -111,10 +116,11 @@ async function obey(
       await ctx.race([ctx.waitForExternalEvent(EVENT), ctx.sleep(instruction.ms)]);
       return;
     case "child": {
-      const { id, ifLive, program } = instruction;
+      const { id, ifLive, waits, program } = instruction;
       const options = id === undefined ? {} : { instanceId: nameOf(CHILD_IDS, id), ifLive };
       // Somebody else may have the ID, or may end the child: that is not this program's failure.
-      await ctx.allSettled([ctx.callSubOrchestrator("one", { program }, options)]);
+      const done = ctx.allSettled([ctx.callSubOrchestrator("one", { program }, options)]);
+      if (waits) await done;
       return;
     }
     case "detached":
@@ -140,6 +146,7 @@ function nameOf(names: readonly [string, ...string[]], index: number): string {
 }
 
 const ms = fc.constantFrom(0, 5, 80, 700, 2500);
+const waits = fc.constantFrom(true, true, false);
 
 function instruction(children: fc.Arbitrary<readonly Instruction[]> | undefined): fc.Arbitrary<Instruction> {
   const alone: fc.WeightedArbitrary<Instruction>[] = [
@@ -149,13 +156,18 @@ function instruction(children: fc.Arbitrary<readonly Instruction[]> | undefined)
     },
     {
       weight: 2,
-      arbitrary: fc.record({ do: fc.constant("activities"), ms, count: fc.integer({ min: 2, max: 3 }) }),
+      arbitrary: fc.record({
+        do: fc.constant("activities"),
+        ms,
+        waits,
+        count: fc.integer({ min: 2, max: 3 }),
+      }),
     },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant("timer"), ms }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant("timer"), ms, waits }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("event") }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("eventOrTimer"), ms }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant("status") }) },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant("fail") }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant("fail") }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant("again") }) },
   ];
   if (children === undefined) return fc.oneof(...alone);
@@ -168,6 +180,7 @@ function instruction(children: fc.Arbitrary<readonly Instruction[]> | undefined)
         do: fc.constant("child"),
         id: fc.option(id, { nil: undefined }),
         ifLive: fc.constantFrom(...IF_LIVE_ANSWERS),
+        waits,
         program: children,
       }),
     },
@@ -176,7 +189,10 @@ function instruction(children: fc.Arbitrary<readonly Instruction[]> | undefined)
   );
 }
 
-const childProgram: fc.Arbitrary<readonly Instruction[]> = fc.array(instruction(undefined), { maxLength: 3 });
+/** A program for an ID that children have. */
+export const childProgram: fc.Arbitrary<readonly Instruction[]> = fc.array(instruction(undefined), {
+  maxLength: 3,
+});
 
 /** A program for an ID that clients use. */
 export const program: fc.Arbitrary<readonly Instruction[]> = fc.array(instruction(childProgram), {

@@ -20,6 +20,8 @@ export type CallFault =
   | "pause"
   /** The process's wall clock is set. */
   | "clock"
+  /** The worker's lease ends, which it learns later: others take its shards while it still works on them. */
+  | "lease ended"
   /** The store serves nobody for a while, */
   | "store down"
   /** or serves reads only. */
@@ -41,6 +43,7 @@ const CALL_FAULTS: readonly CallFault[] = [
   "duplicate",
   "pause",
   "clock",
+  "lease ended",
   "store down",
   "disk full",
 ];
@@ -85,17 +88,17 @@ export class Faults {
     this.#on = false;
   }
 
-  /** What goes wrong at this call, of what can. */
-  atCall(can: (kind: CallFault) => boolean): CallFault | undefined {
-    return this.#draw(CALL_FAULTS, can);
+  /** What goes wrong at this call, of what can: the more is at stake, the likelier something. */
+  atCall(can: (kind: CallFault) => boolean, stake: number): CallFault | undefined {
+    return this.#draw(CALL_FAULTS, can, stake);
   }
 
   atHint(): HintFault | undefined {
-    return this.#draw(HINT_FAULTS, () => true);
+    return this.#draw(HINT_FAULTS, () => true, 1);
   }
 
-  #draw<K extends FaultKind>(kinds: readonly K[], can: (kind: K) => boolean): K | undefined {
-    let rest = this.#random.next();
+  #draw<K extends FaultKind>(kinds: readonly K[], can: (kind: K) => boolean, stake: number): K | undefined {
+    let rest = this.#random.next() / stake;
     for (const kind of kinds) {
       rest -= this.#rates.get(kind) ?? 0;
       if (rest >= 0) continue;

@@ -2,6 +2,7 @@ import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ShownWorker, Store } from "../src/core/store.js";
+import { MemoryDatabase } from "../src/stores/memory/database.js";
 import { LeaseTable, type MemoryLeaseOptions, MemoryLeases } from "../src/stores/memory/leases.js";
 import { openMemoryStore } from "../src/stores/memory/store.js";
 import { openSqliteStore } from "../src/stores/sqlite/store.js";
@@ -10,6 +11,10 @@ import { openSqliteStore } from "../src/stores/sqlite/store.js";
 export interface Ground extends AsyncDisposable {
   readonly store: Store;
   readonly leases: MemoryLeases;
+  /** Ends a worker's lease now, as if it had not been renewed in time: it knows at its next renewal only. */
+  readonly endLease: (worker: string) => void;
+  /** Leases that nobody else sees: whoever has them takes himself for the only worker. */
+  readonly ownLeases: () => MemoryLeases;
   readonly workers: () => Promise<readonly ShownWorker[]>;
   /** Whether work may leave its owner's process. */
   readonly tasks: boolean;
@@ -31,13 +36,19 @@ export async function groundsOf(kind: GroundKind): Promise<Grounds> {
 function memoryGrounds(tasks: boolean): Grounds {
   return {
     lay: async (options) => {
-      const store = openMemoryStore({ leases: options });
-      const { leases } = store;
-      if (leases === undefined) throw new TypeError("a memory store was opened with leases and has none");
-      const table = new LeaseTable();
-      const own = tasks ? leases : leasesOn(table, options);
-      const workers = tasks ? () => store.workers() : async () => table.workers(options.now());
-      return { store, leases: own, workers, tasks, [Symbol.asyncDispose]: () => store.close() };
+      const database = new MemoryDatabase();
+      const store = openMemoryStore({ database, leases: options });
+      const table = tasks ? database.hub(store.taskHub).leases : new LeaseTable();
+      return {
+        store,
+        // Those of the store tell its other engines what has changed.
+        leases: tasks && store.leases !== undefined ? store.leases : leasesOn(table, options),
+        endLease: (worker) => table.expire(worker),
+        ownLeases: () => leasesOn(new LeaseTable(), options),
+        workers: async () => table.workers(options.now()),
+        tasks,
+        [Symbol.asyncDispose]: () => store.close(),
+      };
     },
     [Symbol.dispose]: () => {},
   };
@@ -62,6 +73,8 @@ async function sqliteGrounds(): Promise<Grounds> {
       return {
         store,
         leases: leasesOn(table, options),
+        endLease: (worker) => table.expire(worker),
+        ownLeases: () => leasesOn(new LeaseTable(), options),
         workers: async () => table.workers(options.now()),
         tasks: false,
         [Symbol.asyncDispose]: async () => {

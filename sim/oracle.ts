@@ -2,7 +2,7 @@ import type { Command, CommandAnswer, StartAccepted, StartCommand } from "../src
 import type { HistoryEvent } from "../src/core/history.js";
 import { decodeChunk } from "../src/core/history-codec.js";
 import type { EndedStatus } from "../src/core/instance.js";
-import { ANY_MAIL, START_TIMER, type Store, type TurnCommit } from "../src/core/store.js";
+import { ANY_MAIL, type CommitResult, START_TIMER, type Store, type TurnCommit } from "../src/core/store.js";
 import type { Testimony } from "./app.js";
 import { START_MS } from "./process.js";
 import type { Effect } from "./store-line.js";
@@ -28,11 +28,18 @@ interface Entry {
   status: "live" | EndedStatus;
   suspended: boolean;
   mail: number;
+  /** Its row, once a turn of it has told. */
+  iid?: number;
+  /** Whose child its run is. */
+  parent?: { readonly iid: number; readonly run: number };
   readonly timers: Set<number>;
   readonly executions: Past[];
   /** Events that were accepted for each run, by their data; and how many commands were. */
   readonly accepted: Map<number, Set<string>>;
 }
+
+/** How many of an instance's executions are there for certain. */
+const KEPT_EXECUTIONS = 10;
 
 /**
  * An independent model of what a store must answer, fed with every write in the order in which it took effect. It
@@ -44,12 +51,18 @@ export class Oracle {
   readonly #entries = new Map<string, Entry>();
   /** IDs whose instance was purged: their highest token. */
   readonly #highestToken = new Map<string, number>();
+  /** Runs, by row, that were ended from outside together with their children. */
+  readonly #endedWithChildren = new Set<string>();
+  /** Children that were live then: each must be told. */
+  readonly #orphans = new Map<string, string>();
   readonly #remembered = new Map<string, StartAccepted>();
   readonly #consumed = new Set<number>();
   /** By writer and number: the token that an accepted commit was told. */
   readonly #commits = new Map<string, number>();
   /** The row ID under which an ID's turns are committed, from its first commit until it is purged. */
   readonly #rows = new Map<string, number>();
+  /** Which activity began under which token. */
+  readonly #begun = new Set<string>();
 
   /** Takes a write in. */
   see(effect: Effect): void {
@@ -59,6 +72,12 @@ export class Oracle {
 
   /** Takes in an activity that began. */
   witness(seen: Testimony): void {
+    const beginning = `${seen.executionId} ${seen.taskId} ${seen.fencingToken}`;
+    this.#expect(
+      !this.#begun.has(beginning),
+      `${seen.instanceId}: activity ${seen.taskId} began twice under token ${seen.fencingToken}`,
+    );
+    this.#begun.add(beginning);
     const entry = this.#entries.get(seen.instanceId);
     const of = entry?.executions.find(({ executionId }) => executionId === seen.executionId);
     if (entry === undefined || of === undefined) return; // purged since
@@ -84,8 +103,13 @@ export class Oracle {
         return;
       }
       // Withdrawn: the run that sent it has ended and ended its children.
+      const parent = command.kind === "start" ? command.parent : undefined;
+      const isWithdrawn = parent !== undefined && this.#endedWithChildren.has(runOf(parent));
       if (answer.outcome === "void") return;
+      this.#expect(!isWithdrawn, `${at}: by a run that had ended and withdrawn it`);
       this.#consumed.add(command.consumes);
+      if (command.kind === "terminate" && command.onlyChildOf !== undefined)
+        this.#orphans.delete(`${runOf(command.onlyChildOf)} ${instanceId}`);
     }
     const entry = this.#entries.get(instanceId);
     switch (command.kind) {
@@ -143,7 +167,10 @@ export class Oracle {
   #begin(command: StartCommand, answer: StartAccepted, entry: Entry | undefined, at: string): void {
     const { instanceId, name, executionId } = command;
     this.#expect(answer.executionId === executionId, `${at}: began under another execution ID than asked`);
-    if (entry !== undefined && answer.outcome === "replaced") end(entry, "Terminated");
+    if (entry !== undefined && answer.outcome === "replaced") {
+      end(entry, "Terminated");
+      this.#endChildrenOf(entry);
+    }
     const run = (entry?.run ?? 0) + 1;
     const generation = (entry?.generation ?? 0) + 1;
     this.#expect(answer.run === run, `${at}: run ${answer.run}, where ${run} was due`);
@@ -165,6 +192,8 @@ export class Oracle {
       accepted: new Map(),
     };
     Object.assign(begun, { name, run, generation, sequence: 0, status: "live", suspended: false });
+    if (command.parent === undefined) delete begun.parent;
+    else begun.parent = command.parent;
     if (command.startAtMs !== undefined && command.startAtMs > command.atMs) begun.timers.add(START_TIMER);
     begun.executions.push({ executionId, run, generation, events: [], status: "live", tokens: [] });
     begun.accepted.set(run, new Set());
@@ -188,6 +217,7 @@ export class Oracle {
     this.#expect(answer.outcome === "done", `${at}: ${answer.outcome}, although it had failed`);
     Object.assign(entry, { generation: entry.generation + 1, sequence: 1, status: "live", suspended: false });
     for (const { task } of command.timers) entry.timers.add(task);
+    if (command.parent !== undefined) entry.parent = command.parent;
     entry.executions.push({
       executionId: command.executionId,
       run: entry.run,
@@ -239,29 +269,29 @@ export class Oracle {
         return;
       case "terminate":
         end(entry, "Terminated");
+        if (command.recurse) this.#endChildrenOf(entry);
         return;
+    }
+  }
+
+  #endChildrenOf({ iid, run }: Entry): void {
+    if (iid === undefined) return; // it has run no turn, and so has no children
+    const ended = runOf({ iid, run });
+    this.#endedWithChildren.add(ended);
+    for (const { instanceId, parent, status } of this.#entries.values()) {
+      if (status === "live" && parent !== undefined && runOf(parent) === ended)
+        this.#orphans.set(`${ended} ${instanceId}`, instanceId);
     }
   }
 
   // --- turns ------------------------------------------------------------------------------------------------------
 
-  #turn(
-    turn: TurnCommit,
-    result: { readonly accepted: boolean; readonly fencingToken?: number },
-    atMs: number,
-  ): void {
+  #turn(turn: TurnCommit, result: CommitResult, atMs: number): void {
     const at = `turn of ${turn.instanceId} ${turn.generation}.${turn.sequence}`;
     const entry = this.#entries.get(turn.instanceId);
     const commit = `${turn.writer} ${turn.commitNumber}`;
     const before = this.#commits.get(commit);
-    if (before !== undefined) {
-      if (result.accepted)
-        this.#expect(
-          result.fencingToken !== undefined && result.fencingToken >= before,
-          `${at}: a lower token`,
-        );
-      return; // it was accepted before: told so again, or refused because it is purged
-    }
+    if (before !== undefined) return this.#repeated(turn, result, entry, before, at);
     const isCurrent =
       entry !== undefined &&
       (this.#rows.get(turn.instanceId) ?? turn.iid) === turn.iid &&
@@ -276,9 +306,32 @@ export class Oracle {
     for (const n of turn.consumed) this.#consumed.add(n);
     if (entry === undefined || !isCurrent) return;
     this.#rows.set(turn.instanceId, turn.iid);
+    entry.iid = turn.iid;
     const token = result.fencingToken ?? 0;
     this.#commits.set(commit, token);
     this.#apply(entry, turn, token, atMs, at);
+  }
+
+  /** It was accepted before: told so again, with a token that never belongs to what came later. */
+  #repeated(
+    turn: TurnCommit,
+    result: CommitResult,
+    entry: Entry | undefined,
+    before: number,
+    at: string,
+  ): void {
+    if (!result.accepted) {
+      // A commit is known by its chunk, until its execution is deleted.
+      const isKept = turn.chunk !== undefined && entry !== undefined && isKeptBy(entry, turn.executionId);
+      this.#expect(!isKept, `${at}: refused, although it had been accepted before`);
+      return;
+    }
+    const token = result.fencingToken;
+    const reached = turn.next === undefined ? turn.generation : turn.generation + 1;
+    if (entry?.generation === reached) this.#expect(token >= before, `${at}: a lower token than before`);
+    const later = entry?.executions.filter(({ generation }) => generation > reached) ?? [];
+    const isBelow = later.every(({ tokens }) => tokens.every((each) => token < each));
+    this.#expect(isBelow, `${at}: told the token of a later execution`);
   }
 
   #refused(turn: TurnCommit, entry: Entry | undefined, isCurrent: boolean, at: string): void {
@@ -398,6 +451,8 @@ export class Oracle {
       this.#expect(said === due, `${entry.instanceId}: the store says ${said}, its writes add up to ${due}`);
       await this.#compareExecutions(store, entry);
     }
+    for (const id of this.#orphans.values())
+      this.#expect(false, `${id}: its parent was ended with its children, and it was never told`);
     const left = await store.poll({ shards: "all", after: 0, limit: 1_000 });
     this.#expect(left.length === 0, `${left.length} messages were left behind: ${JSON.stringify(left[0])}`);
     const { timers, nextDueMs } = await store.due({
@@ -477,6 +532,14 @@ function end(entry: Entry, status: EndedStatus): void {
   const last = entry.executions.at(-1);
   if (last !== undefined) last.status = status;
   if (status === "Terminated") entry.sequence += 1;
+}
+
+function runOf({ iid, run }: { readonly iid: number; readonly run: number }): string {
+  return `${iid} ${run}`;
+}
+
+function isKeptBy({ executions }: Entry, executionId: string): boolean {
+  return executions.slice(-KEPT_EXECUTIONS).some((execution) => execution.executionId === executionId);
 }
 
 /** The task that an event answers. */

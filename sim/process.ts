@@ -24,7 +24,7 @@ export class SimProcess implements Actor {
     const system = systemEnv(logger);
     const prefix = number.toString(16).padStart(8, "0");
     this.env = {
-      now: () => START_MS + scheduler.nowMs + this.skewMs,
+      now: () => START_MS + Math.floor(scheduler.nowMs) + this.skewMs, // whole, as Date.now() is
       monotonicMs: () => scheduler.nowMs,
       random: () => random.next(),
       id: () => `${prefix}${(++this.#ids).toString(16).padStart(24, "0")}`,

@@ -47,6 +47,8 @@ export interface Run {
   readonly bit: ReadonlyMap<FaultKind, number>;
   readonly faultsDrawn: number;
   readonly steps: number;
+  /** Up to this step, the clients' calls and what the engine did about them explain each other. */
+  readonly begunAgainAt: number;
   readonly refusedCommits: number;
   /** What went wrong for certain. */
   readonly problems: string[];
@@ -57,10 +59,22 @@ const LEASE = { leaseMs: 3_000, renewMs: 900 };
 /** A schedule that takes longer than this is going in circles. */
 const MAX_STEPS = 60_000;
 
+/** How long clients wait between their operations, at most: from all at once to one after the other has ended. */
+const PACES_MS = [0, 100, 1_000, 3_000] as const;
+
+/** For how long things go on going wrong once the clients have done what they do. */
+const LINGERS_MS = [0, 2_000, 10_000] as const;
+
 /** How many rounds everything has to end in once nothing goes wrong any more, */
 const HEALING_ROUNDS = 24;
 /** and how long a round is. */
 const HEALING_ROUND_MS = 6_000;
+
+/** In one of so many schedules leases mean nothing: whatever they save, nothing may rest on them. */
+const DIVIDED = 3;
+
+/** In one of so many schedules everything is purged in the end, and begins once more. */
+const BEGUN_AGAIN = 3;
 
 /** Keeps the worker's memory of instances small enough that replay happens. */
 const RESIDENTS = [1, 2, 50] as const;
@@ -93,6 +107,8 @@ class Schedule {
   readonly #problems: string[] = [];
   readonly #workers = new Set<SimProcess>();
   readonly #names = new Map<string, number>();
+  readonly #paceMs: number;
+  readonly #divided: boolean;
   #processes = 0;
   #events = 0;
   #refused = 0;
@@ -108,12 +124,15 @@ class Schedule {
       hurry: this.#random.pick([0, 0.02, 0.1]),
       onStep: (nowMs, actor, label) => this.#log.push(`${nowMs} ${actor}: ${label}`),
     });
+    this.#paceMs = this.#random.pick(PACES_MS);
+    this.#divided = this.#random.below(DIVIDED) === 0;
     this.#faults = new Faults(stream(plan.seed, "faults"), plan.without);
     this.#line = new StoreLine({
       scheduler: this.#scheduler,
       random: stream(plan.seed, "line"),
       faults: this.#faults,
       ground,
+      divided: this.#divided,
       onEffect: (effect) => this.#onEffect(effect),
       onCrash: (process) => this.#onCrash(process),
     });
@@ -130,16 +149,30 @@ class Schedule {
     let left = working.length;
     for (const each of working) void each.then(() => left--);
     this.#ended(await this.#scheduler.run(() => left === 0, MAX_STEPS), "the clients never came to an end");
+    await this.#linger(this.#random.pick(LINGERS_MS));
     await this.#heal();
+    const begunAgainAt = this.#scheduler.taken;
+    if (this.#problems.length === 0 && this.#random.below(BEGUN_AGAIN) === 0) await this.#beginAgain();
     return {
       log: this.#log,
       calls: this.#calls,
       bit: this.#faults.bit,
       faultsDrawn: this.#faults.drawn,
       steps: this.#scheduler.taken,
+      begunAgainAt,
       refusedCommits: this.#refused,
       problems: this.#problems,
     };
+  }
+
+  async #linger(ms: number): Promise<void> {
+    let isOver = false;
+    void this.#newProcess("supervisor")
+      .env.sleep(ms)
+      .then(() => {
+        isOver = true;
+      });
+    this.#ended(await this.#scheduler.run(() => isOver, MAX_STEPS), "time stood still");
   }
 
   #ended(stop: "done" | "idle" | "limit", problem: string): void {
@@ -195,6 +228,11 @@ class Schedule {
     });
   }
 
+  #killWorkers(): void {
+    for (const worker of this.#workers) worker.kill();
+    this.#workers.clear();
+  }
+
   #onCrash(process: SimProcess): void {
     if (!this.#workers.delete(process)) return;
     const keeper: SimProcess = this.#newProcess("supervisor");
@@ -213,6 +251,7 @@ class Schedule {
     let process = this.#newProcess(`client-${n}-`);
     let client = this.#clientOf(process);
     for (const operation of operations) {
+      await supervisor.env.sleep(this.#random.below(this.#paceMs + 1));
       const call: Call = {
         process: process.name,
         operation,
@@ -223,6 +262,8 @@ class Schedule {
       this.#calls.push(call);
       const answered = perform(client, process, operation, this.#newEvent()).then((told) => {
         call.told = told;
+        if (told.kind === "refused" && told.code === "EngineFault")
+          this.#problems.push(`${operation.do}: the engine's own fault`);
         call.returnedAt = this.#scheduler.taken;
         this.#log.push(`${process.name} ${operation.do} was told ${JSON.stringify(told)}`);
         return true;
@@ -279,6 +320,7 @@ class Schedule {
     this.#scheduler.calm();
     this.#line.heal();
     for (const worker of this.#workers) worker.pausedUntilMs = 0;
+    if (this.#divided) this.#killWorkers();
     if (this.#workers.size === 0) this.#startWorker();
     const process = this.#newProcess("healer");
     const client = this.#clientOf(process);
@@ -294,6 +336,23 @@ class Schedule {
       this.#problems.push(`never came to an end, although nothing went wrong any more: ${live.join(", ")}`);
       return;
     }
+  }
+
+  /** What was purged leaves nothing behind, and what comes after it knows nothing of it. */
+  async #beginAgain(): Promise<void> {
+    const client = this.#clientOf(this.#newProcess("healer"));
+    let isOver = false;
+    const again = async (): Promise<void> => {
+      for (const { instanceId, name } of (await client.list({ top: 1000 })).instances) {
+        await client.purge(instanceId);
+        await client.startNew(name, { instanceId, input: { program: [] }, allowUnregistered: true });
+      }
+    };
+    void again().then(() => {
+      isOver = true;
+    });
+    this.#ended(await this.#scheduler.run(() => isOver, MAX_STEPS), "nothing could be begun again");
+    await this.#heal();
   }
 
   /** Gives every live instance what it may wait for. @returns those that were still live after a while. */

@@ -28,12 +28,17 @@ export interface StoreLineParts {
   readonly random: Random;
   readonly faults: Faults;
   readonly ground: Ground;
+  /** Every worker takes itself for the owner of everything, as if leases were worth nothing. */
+  readonly divided: boolean;
   readonly onEffect: (effect: Effect) => void;
   readonly onCrash: (process: SimProcess) => void;
 }
 
 /** A process dies or stands still for as long as this: longer than any lease of the simulation. */
 const LONG_MS = [4_000, 15_000] as const;
+
+/** For how long a worker does not learn that its lease has ended. */
+const UNTOLD_MS = [1_000, 3_000] as const;
 
 /** For how long a store that is down, or full, stays so. */
 const OUTAGE_MS = [200, 8_000] as const;
@@ -51,6 +56,8 @@ interface Point {
   readonly repeatable: boolean;
   /** A second arrival is recognised. */
   readonly recognised: boolean;
+  /** Ends the lease that this call has renewed. */
+  readonly endLease?: () => void;
 }
 
 /**
@@ -62,12 +69,16 @@ export class StoreLine {
   readonly #network: Actor = { name: "network", dead: false, pausedUntilMs: 0 };
   readonly #listeners = new Map<(hint: ChangeHint) => void, SimProcess>();
   readonly #accepted = new Set<string>();
+  /** From when on workers whose leases have ended may renew them. */
+  readonly #renewFrom = new Map<SimProcess, number>();
   #hints: ChangeHint[] = [];
+  #divided: boolean;
   #downUntilMs = 0;
   #fullUntilMs = 0;
 
   constructor(parts: StoreLineParts) {
     this.#parts = parts;
+    this.#divided = parts.divided;
     parts.ground.store.subscribe((hint) => this.#hints.push(hint));
   }
 
@@ -75,6 +86,8 @@ export class StoreLine {
   heal(): void {
     this.#downUntilMs = 0;
     this.#fullUntilMs = 0;
+    this.#renewFrom.clear();
+    this.#divided = false;
   }
 
   /** What is on its way, whoever looks. */
@@ -84,14 +97,17 @@ export class StoreLine {
 
   /** The store as a process has it. */
   storeOf(process: SimProcess): Store {
-    const { store, leases, workers, tasks } = this.#parts.ground;
+    const { ground } = this.#parts;
+    const { store, workers } = ground;
+    const leases = this.#divided ? ground.ownLeases() : ground.leases;
+    const tasks = ground.tasks && !this.#divided ? store.tasks : undefined;
     const own: Partial<Record<keyof Store, unknown>> = {
       join: (worker: WorkerInfo) => this.#call(process, write("join"), async () => leases.join(worker)),
       workers: () => this.#call(process, read("workers"), workers),
       execute: (commands: readonly Command[]) => this.#execute(process, commands),
       commit: (turns: readonly TurnCommit[]) => this.#commit(process, turns),
       leases: this.#wrap(process, "leases", leases),
-      tasks: tasks && store.tasks !== undefined ? this.#wrap(process, "tasks", store.tasks) : undefined,
+      tasks: tasks === undefined ? undefined : this.#wrap(process, "tasks", tasks),
       subscribe: (listener: (hint: ChangeHint) => void) => {
         const subscription = (hint: ChangeHint): void => listener(hint);
         this.#listeners.set(subscription, process);
@@ -118,7 +134,11 @@ export class StoreLine {
         const member: unknown = Reflect.get(target, key);
         if (typeof member !== "function") return member;
         const point = { label: `${name}.${String(key)}`, writes: true, repeatable: false, recognised: false };
-        return (...args: unknown[]) => this.#call(process, point, () => applied(member, target, args));
+        return (...args: unknown[]) => {
+          const endLease = (): void => this.#parts.ground.endLease(String(args[0]));
+          const at = key === "renew" ? { ...point, endLease } : point;
+          return this.#call(process, at, () => applied(member, target, args));
+        };
       },
     });
   }
@@ -155,11 +175,16 @@ export class StoreLine {
     const label = `commit ${turns.map((turn) => `${turn.instanceId} ${turn.generation}.${turn.sequence}`).join(", ")}`;
     return this.#call(process, { ...write(label), recognised: true }, async () => {
       const results = await ground.store.commit(turns);
+      let wrote = false;
       for (const [index, turn] of turns.entries()) {
         const result = results[index];
-        if (result !== undefined)
-          onEffect({ kind: "turn", ...this.#moment(process, this.#isRepeated(turn, result)), turn, result });
+        if (result === undefined) continue;
+        const again = this.#isRepeated(turn, result);
+        if (result.accepted && !again) wrote = true;
+        onEffect({ kind: "turn", ...this.#moment(process, again), turn, result });
       }
+      // Stores may hint at a commit that was there already; here none does, so that all schedules are alike.
+      if (!wrote) this.#hints = [];
       return results;
     });
   }
@@ -199,12 +224,18 @@ export class StoreLine {
     reply: (outcome: Outcome<T>, delayMs?: number) => void,
   ): Promise<void> {
     const { scheduler, faults, random, onCrash } = this.#parts;
-    const fault = faults.atCall((kind) => strikes(kind, point));
+    const fault = faults.atCall((kind) => strikes(kind, point), stakeOf(point));
     if (fault === "store down") this.#downUntilMs = scheduler.nowMs + random.between(...OUTAGE_MS);
     if (fault === "disk full") this.#fullUntilMs = scheduler.nowMs + random.between(...OUTAGE_MS);
     const isFull = point.writes && scheduler.nowMs < this.#fullUntilMs;
     if (fault === "lost call" || isFull || scheduler.nowMs < this.#downUntilMs) {
       reply({ error: new StoreUnusableError("The simulated store cannot serve now.") });
+      return;
+    }
+    const renewFromMs = point.endLease === undefined ? 0 : (this.#renewFrom.get(process) ?? 0);
+    if (renewFromMs > scheduler.nowMs) {
+      const late = async (): Promise<void> => reply(await this.#carryOut(process, effect));
+      scheduler.add(process, `${point.label} held`, late, renewFromMs);
       return;
     }
     switch (fault) {
@@ -234,6 +265,10 @@ export class StoreLine {
     }
     const outcome = await this.#carryOut(process, effect);
     switch (fault) {
+      case "lease ended":
+        point.endLease?.();
+        this.#renewFrom.set(process, scheduler.nowMs + random.between(...UNTOLD_MS));
+        break;
       case "lost reply":
         reply({ error: new StoreUnusableError("The answer of the simulated store was lost.") });
         return;
@@ -314,7 +349,12 @@ function read(label: string): Point {
   return { label, writes: false, repeatable: true, recognised: false };
 }
 
-function strikes(kind: CallFault, { writes, repeatable, recognised }: Point): boolean {
+/** Commits are few among the calls, and what goes wrong with them matters most; renewals tell who may make them. */
+function stakeOf({ recognised, endLease }: Point): number {
+  return recognised || endLease !== undefined ? 4 : 1;
+}
+
+function strikes(kind: CallFault, { writes, repeatable, recognised, endLease }: Point): boolean {
   switch (kind) {
     case "conflict":
     case "disk full":
@@ -323,6 +363,8 @@ function strikes(kind: CallFault, { writes, repeatable, recognised }: Point): bo
       return repeatable;
     case "duplicate":
       return recognised;
+    case "lease ended":
+      return endLease !== undefined;
     default:
       return true;
   }

@@ -10,6 +10,7 @@ import {
   ANY_MAIL,
   type CommitResult,
   type DueTimer,
+  type Head,
   type LoadedInstance,
   START_TIMER,
   type Store,
@@ -212,6 +213,26 @@ export class Dispatcher {
     );
     const resident = this.#residents.get(iid);
     if (resident !== undefined && !resident.busy) this.#drop(resident);
+  }
+
+  /** What is in memory of these shards' instances, and nothing under way of. */
+  idleIn(shards: ReadonlySet<number>): readonly number[] {
+    return [...this.#residents.values()]
+      .filter(({ busy, instance }) => !busy && shards.has(shardOf(instance.instanceId)))
+      .map(({ instance }) => instance.iid);
+  }
+
+  /** What the store says of instances: one that has gone on without us is read again. */
+  follow(heads: readonly Head[]): void {
+    for (const { iid, generation, sequence } of heads) {
+      const resident = this.#residents.get(iid);
+      if (resident === undefined || resident.busy) continue;
+      const { instance } = resident;
+      const isAhead =
+        generation > instance.generation ||
+        (generation === instance.generation && sequence > instance.sequence);
+      if (isAhead) this.#reload(resident);
+    }
   }
 
   /** Whether the activities of this instance that run here belong to this generation. */

@@ -45,6 +45,15 @@ const ADOPT_BATCH = 500;
 /** How often activities in flight are held against the store, at most. */
 const HEADS_CHECK_MS = 250;
 
+/**
+ * After how many leases one looks whether a former owner has committed something after we had read it: its last commit
+ * may have been on its way for that long.
+ */
+const LATE_COMMIT_LEASES = [1, 3, 10];
+
+/** Instances whose heads are read at once. */
+const HEADS_BATCH = 500;
+
 /** How often a drain looks whether it is done. */
 const DRAIN_LOOK_MS = 10;
 
@@ -69,6 +78,7 @@ export class TaskHubWorker {
   readonly #keeper: ShardKeeper | undefined;
   readonly #loops: Promise<void>[] = [];
   #unsubscribe: () => void = () => {};
+  readonly #stopping = new AbortController();
   #stopped = false;
   #checkingHeads = false;
 
@@ -148,6 +158,7 @@ export class TaskHubWorker {
   async stop(drainMs: number): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#stopping.abort("stopped");
     this.#unsubscribe();
     this.#mailbox.stop();
     this.#timers.stop();
@@ -210,6 +221,26 @@ export class TaskHubWorker {
       this.#dispatcher.rememberStrikes(await this.#persist((store) => store.strikes()));
       await this.#adoptUnfinished(shards);
     });
+    this.#run("looking for late commits", () => this.#followLateCommits(new Set(shards)));
+  }
+
+  /**
+   * A former owner's last commit may take effect after we have read its instance, and then nobody goes on with what it
+   * has begun: to us it is unknown, and the former owner has let go of it.
+   */
+  async #followLateCommits(shards: ReadonlySet<number>): Promise<void> {
+    const leaseMs = this.#parts.store.leases?.leaseMs ?? 0;
+    let waited = 0;
+    for (const leases of LATE_COMMIT_LEASES) {
+      await this.#parts.env.sleep((leases - waited) * leaseMs, this.#stopping.signal);
+      waited = leases;
+      const iids = this.#dispatcher.idleIn(shards);
+      for (let from = 0; from < iids.length && !this.#stopped; from += HEADS_BATCH) {
+        const batch = iids.slice(from, from + HEADS_BATCH);
+        this.#dispatcher.follow(await this.#persist((store) => store.heads(batch)));
+      }
+      if (this.#stopped) return;
+    }
   }
 
   #loseShards(shards: readonly number[], handOver: boolean): void {

@@ -8,6 +8,8 @@ import {
   StoreUnusableError,
   type TenureError,
 } from "../../src/core/errors.js";
+import type { HistoryEvent } from "../../src/core/history.js";
+import { decodeChunk, encodeChunk } from "../../src/core/history-codec.js";
 import type { Store } from "../../src/core/store.js";
 import { activity, orchestration, TaskHub, type TaskHubOptions } from "../../src/index.js";
 import { MemoryDatabase } from "../../src/stores/memory/database.js";
@@ -224,3 +226,76 @@ describe("an event that shows up after a later one", () => {
     expect((await hub.client.getHistory("x"))?.execution.droppedMessages ?? 0).toBe(0);
   });
 });
+
+describe("another owner", () => {
+  test("that has answered an activity is not answered again by the one that runs it, too", async () => {
+    const database = new MemoryDatabase();
+    const ends = gate();
+    const reads = gate();
+    const asked = gate();
+    let isHeld = false;
+    const slow = activity("slow", async () => {
+      await ends.passed;
+      return "ours";
+    });
+    const waits = orchestration("waits", async (ctx) => {
+      const result = await ctx.callActivity(slow);
+      await ctx.waitForExternalEvent("go");
+      return result;
+    });
+    const hub = await open(
+      [waits, slow],
+      (store) =>
+        storeWith(store, {
+          load: async (iids) => {
+            if (isHeld) {
+              asked.open();
+              await reads.passed;
+            }
+            return store.load(iids);
+          },
+        }),
+      database,
+    );
+    const handle = await hub.client.startNew(waits, { instanceId: "x" });
+    while (hub.status().activities === 0) await hasty.yieldNow();
+
+    const other = openMemoryStore({ database });
+    await commitResult(other, "x", "theirs");
+    isHeld = true;
+    await hub.client.raiseEvent("x", "go"); // its turn is refused, and what is stored is read again
+    await asked.passed;
+    ends.open();
+    while (hub.status().activities > 0) await hasty.yieldNow();
+    reads.open();
+
+    expect(await handle.result()).toBe("theirs");
+    const history = await other.history("x");
+    const events = history?.chunks.flatMap((chunk) => decodeChunk(chunk)) ?? [];
+    expect(events.filter(({ type }) => type === "TaskCompleted")).toHaveLength(1);
+  });
+});
+
+/** A turn as another owner would commit it: the instance's first activity has answered. */
+async function commitResult(store: Store, instanceId: string, result: string): Promise<void> {
+  const record = await store.get(instanceId);
+  if (record === undefined) throw new TypeError(`there is no ${instanceId}`);
+  const { iid, executionId, generation, sequence, updatedAtMs: atMs } = record.instance;
+  const events: HistoryEvent[] = [
+    { type: "OrchestratorStarted", atMs },
+    { type: "TaskCompleted", atMs, taskScheduledId: 0, result: JSON.stringify(result) },
+  ];
+  const turn = {
+    iid,
+    instanceId,
+    executionId,
+    generation,
+    sequence,
+    writer: "another",
+    commitNumber: 1,
+    atMs,
+  };
+  const nothing = { consumed: [], activities: 0, timersSet: [], timersCleared: [], requests: [] };
+  const [answer] = await store.commit([{ ...turn, ...nothing, chunk: encodeChunk(events) }]);
+  expect(answer).toMatchObject({ accepted: true });
+}
