@@ -51,6 +51,8 @@ export class Caution {
   readonly #probation: Probation;
   readonly #stopping = new AbortController();
   readonly #waiting: Suspect[] = [];
+  /** Those of the waiting that have strikes. */
+  readonly #struck: Suspect[] = [];
   /** Those that have passed since this worker became careful. */
   readonly #passed = new Set<number>();
   #isCareful = false;
@@ -59,6 +61,8 @@ export class Caution {
   #watching: Promise<void> | undefined;
   /** The instance that is being watched. */
   #watched: number | undefined;
+  /** The strike of the one that passed last goes. */
+  #clearing: Promise<void> = Promise.resolve();
   /** How often it was looked, and how many suspects have come. */
   #looks = 0;
   #come = 0;
@@ -92,7 +96,7 @@ export class Caution {
   /** Lets a suspect begin when it is its turn. */
   takeUp(suspect: Suspect): void {
     this.#come += 1;
-    if (this.#parts.strikes.has(suspect.instance.iid)) this.#waiting.unshift(suspect);
+    if (this.#parts.strikes.has(suspect.instance.iid)) this.#struck.push(suspect);
     else this.#waiting.push(suspect);
     if (this.#watching !== undefined) return;
     this.#watching = this.#takeUpAll();
@@ -130,10 +134,14 @@ export class Caution {
     env.spawn("caution", () => this.#calmDown());
   }
 
+  /** After its time; and after as long again where it did not suffice to watch all: one of them may still end us. */
   async #passProbation(look: number): Promise<void> {
-    await this.#parts.env.sleep(PROBATION_MS, this.#stopping.signal);
-    if (this.#looks !== look || this.#stopping.signal.aborted) return;
-    this.#beCalm();
+    for (let all = false; !all; ) {
+      await this.#parts.env.sleep(PROBATION_MS, this.#stopping.signal);
+      if (this.#looks !== look || this.#stopping.signal.aborted) return;
+      all = this.#waitingCount === 0;
+      this.#beCalm();
+    }
     await this.#quietly("passing probation", () => this.#probation.pass());
   }
 
@@ -154,11 +162,12 @@ export class Caution {
   async #takeUpAll(): Promise<void> {
     try {
       await this.#looking?.catch(() => {}); // whoever looks is told
-      while (this.#waiting.length > 0) {
-        if (this.#stopping.signal.aborted) for (const { leave } of this.#waiting.splice(0)) leave();
+      while (this.#waitingCount > 0) {
+        if (this.#stopping.signal.aborted) for (const { leave } of this.#takeAll()) leave();
         // Together, so that what they commit shares a group.
-        else if (!this.#isCareful) await Promise.all(this.#waiting.splice(0).map(({ begin }) => begin()));
+        else if (!this.#isCareful) await Promise.all(this.#takeAll().map(({ begin }) => begin()));
         else await this.#takeUpNext();
+        if (this.#waitingCount === 0) await this.#clearing;
       }
     } catch (error) {
       if (!(error instanceof StoreClosedError)) this.#parts.logger.error("caution failed", { error });
@@ -167,8 +176,28 @@ export class Caution {
     }
   }
 
+  get #waitingCount(): number {
+    return this.#struck.length + this.#waiting.length;
+  }
+
+  #takeAll(): Suspect[] {
+    return [...this.#struck.splice(0), ...this.#waiting.splice(0)];
+  }
+
+  /** In no order: where the time does not suffice for all, the next careful worker watches others. */
+  #takeNext(): Suspect | undefined {
+    const struck = this.#struck.shift();
+    if (struck !== undefined) return struck;
+    const last = this.#waiting.pop();
+    const index = Math.floor(this.#parts.env.random() * (this.#waiting.length + 1));
+    const drawn = this.#waiting[index];
+    if (last === undefined || drawn === undefined) return last;
+    this.#waiting[index] = last;
+    return drawn;
+  }
+
   async #takeUpNext(): Promise<void> {
-    const suspect = this.#waiting.shift();
+    const suspect = this.#takeNext();
     if (suspect === undefined) return;
     const { instance, begin } = suspect;
     // What has struck out is not run but parked.
@@ -181,10 +210,11 @@ export class Caution {
     const { iid } = instance;
     this.#watched = iid;
     try {
-      await this.#persist(() => strikes.recordEnd(instance));
+      // Together with the former one's clearing: on a store with a disk the two share a write.
+      await Promise.all([this.#clearing, this.#persist(() => strikes.recordEnd(instance))]);
       await begin();
       const beganMs = env.monotonicMs();
-      const leftMs = Math.max(0, this.#patientUntilMs - beganMs) / (this.#waiting.length + 1);
+      const leftMs = Math.max(0, this.#patientUntilMs - beganMs) / (this.#waitingCount + 1);
       const patience = { turns: WATCHED_MS, activities: Math.min(WATCHED_MS, leftMs) };
       for (let pauseMs = 1; !this.#stopping.signal.aborted; pauseMs = Math.min(2 * pauseMs, LOOK_MS)) {
         const left = underWay();
@@ -192,13 +222,13 @@ export class Caution {
         await env.sleep(pauseMs, this.#stopping.signal);
       }
       this.#passed.add(iid);
-      await this.#persist(() => strikes.clear(iid));
+      this.#clearing = this.#quietly("clearing a strike", () => strikes.clear(iid));
     } finally {
       this.#watched = undefined;
     }
   }
 
-  /** What need not succeed: the next worker is more careful than it need be. */
+  /** What need not succeed: without it the next worker is more careful than it need be. */
   async #quietly(what: string, operation: () => Promise<void>): Promise<void> {
     try {
       await this.#persist(operation);

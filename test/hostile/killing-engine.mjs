@@ -11,7 +11,7 @@ function die() {
 }
 
 function fillMemory() {
-  for (const hoard = []; ; ) hoard.push(new Array(100_000).fill(hoard.length));
+  for (const hoard = []; ; ) hoard.push(Array.from({ length: 100_000 }, () => hoard.length));
 }
 
 let began = () => {};

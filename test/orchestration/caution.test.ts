@@ -67,17 +67,18 @@ onEveryStore("after workers have ended one after the other", (open) => {
     await begin("a", "b");
     expect(struck).toEqual([]);
     await crash();
-    expect(began).toEqual(["a"]);
-    expect(await strikes()).toEqual([{ iid: (await keyOf("a")).iid, count: 1 }]);
+    const strikeOf = async (id = "none") => [{ iid: (await keyOf(id)).iid, count: 1 }];
+    expect(began).toHaveLength(1); // either
+    expect(await strikes()).toEqual(await strikeOf(began[0]));
     await hub.advance(5_000, LEAVE);
-    expect(began).toEqual(["a", "b"]);
-    expect(await strikes()).toEqual([{ iid: (await keyOf("b")).iid, count: 1 }]);
+    expect(began.toSorted()).toEqual(["a", "b"]);
+    expect(await strikes()).toEqual(await strikeOf(began[1]));
     await hub.advance(5_000, LEAVE);
     expect(await strikes()).toEqual([]);
     for (let look = 1; look <= 2; look++) await hub.advance(2_000, LEAVE);
     struck.length = 0;
     await begin("c", "d");
-    expect(began).toEqual(["a", "b", "c", "d"]);
+    expect(began.slice(2)).toEqual(["c", "d"]);
     expect(struck).toEqual([]);
     held.open();
     await hub.idle();
@@ -94,13 +95,26 @@ onEveryStore("after workers have ended one after the other", (open) => {
     held.open();
   });
 
+  test("a turn that ends clears no strike while the activities that it began run", async () => {
+    const { hub, began, strike, strikes, keyOf, held } = await openWith(3);
+    await hub.stop();
+    await hub.client.startNew("job", { instanceId: "a" });
+    await strike("a", "gone-2");
+    await hub.start();
+    expect(began).toEqual(["a"]);
+    expect(await strikes()).toEqual([{ iid: (await keyOf("a")).iid, count: 2 }]);
+    await hub.advance(5_000, LEAVE);
+    expect(await strikes()).toEqual([]);
+    held.open();
+  });
+
   test("who has come to an end passes before its time is over", async () => {
     const { hub, began, begin, strikes, crash, held } = await openWith(2);
     await begin("a", "b", "c");
     held.open();
     await crash();
     await moments(hub);
-    expect(began).toEqual(["a", "b", "c"]);
+    expect(began.toSorted()).toEqual(["a", "b", "c"]);
     expect(await strikes()).toEqual([]);
   });
 
