@@ -161,8 +161,8 @@ export class Caution {
 
   async #takeUpAll(): Promise<void> {
     try {
-      await this.#looking?.catch(() => {}); // whoever looks is told
       while (this.#waitingCount > 0) {
+        await this.#looking?.catch(() => {}); // whoever looks is told
         if (this.#stopping.signal.aborted) for (const { leave } of this.#takeAll()) leave();
         // Together, so that what they commit shares a group.
         else if (!this.#isCareful) await Promise.all(this.#takeAll().map(({ begin }) => begin()));
