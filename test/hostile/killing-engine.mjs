@@ -10,16 +10,12 @@ function die() {
   for (;;);
 }
 
-function fillMemory() {
-  for (const hoard = []; ; ) hoard.push(Array.from({ length: 100_000 }, () => hoard.length));
-}
-
 let began = () => {};
 const inFlight = new Promise((resolve) => {
   began = resolve;
 });
 
-const DEADLY = { activity: die, memory: fillMemory, exit: () => process.exit(1) };
+const DEADLY = { activity: die, exit: () => process.exit(1) };
 const bomb = activity("bomb", () => DEADLY[way]());
 const long = activity("long", async () => {
   began();

@@ -25,10 +25,8 @@ afterEach(() => {
 /** Runs an engine until it ends, or says that the poisoned instance is parked. */
 function run(store: string, way: string, start: number): Promise<"died" | "parked"> {
   const path = fileURLToPath(new URL("killing-engine.mjs", import.meta.url));
-  const small = way === "memory" ? ["--max-old-space-size=64"] : [];
-  const child = spawn(process.execPath, [...small, path, store, way, String(start)], {
-    // Whoever runs out of memory writes pages about it.
-    stdio: ["ignore", "pipe", way === "memory" ? "ignore" : "inherit"],
+  const child = spawn(process.execPath, [path, store, way, String(start)], {
+    stdio: ["ignore", "pipe", "inherit"],
   });
   children.push(child);
   return new Promise((resolve) => {
@@ -39,7 +37,7 @@ function run(store: string, way: string, start: number): Promise<"died" | "parke
 
 onSqliteAndPostgres("an instance that ends its process", (store, name) => {
   // Each takeover on PostgreSQL waits until the worker before is known to be dead: two ways will do there.
-  const ways = name === "SQLite" ? ["turn", "activity", "event", "memory", "exit"] : ["turn", "activity"];
+  const ways = name === "SQLite" ? ["turn", "activity", "event", "exit"] : ["turn", "activity"];
   test.each(ways)(
     "in its %s is found and parked after some starts, and harms no other",
     { timeout: 120_000 },
