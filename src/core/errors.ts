@@ -22,6 +22,7 @@ export type ErrorCode =
   | "ForeignAwait"
   | "ContextMisuse"
   | "OrchestratorBlocked"
+  | "ProcessEnded"
   | "StoreHeld"
   | "StoreClosed"
   | "StoreUnusable"
@@ -295,6 +296,19 @@ export class OrchestratorBlockedError extends TenureError {
     super(
       `A turn of orchestrator '${orchestrator}' blocked its process in ${starts} process starts and never ended. ` +
         "It is not run again by itself: fix the code, then resume the instance, or terminate it.",
+    );
+  }
+}
+
+/** The process ended three times while this instance's turns or activities ran. It is not run again. Parks the instance. */
+export class ProcessEndedError extends TenureError {
+  readonly code = "ProcessEnded";
+
+  constructor(orchestrator: string, starts: number) {
+    super(
+      `In ${starts} process starts the process ended while turns or activities of orchestrator '${orchestrator}' ran. ` +
+        "It is not run again by itself: fix the code (or give the process more memory) and deploy it, then resume the " +
+        "instance, or terminate it.",
     );
   }
 }

@@ -110,7 +110,7 @@ export interface Store {
   setting(key: string): Promise<string | undefined>;
   changeSetting(key: string, value: string): Promise<void>;
 
-  /** Turns that blocked their process, counted once per process start. */
+  /** What instances did to their process, counted once per process start. */
   strikes(): Promise<readonly Strike[]>;
   recordStrike(strike: Omit<Strike, "count"> & { readonly worker: string }): Promise<void>;
   clearStrikes(iid: number): Promise<void>;
@@ -315,8 +315,9 @@ export interface Refusal {
 
 export interface Strike {
   readonly iid: number;
+  /** Negative where the process ended, and was not blocked: `worker/strikes.ts`. */
   readonly generation: number;
-  /** In how many process starts a turn of this generation blocked and never ended. */
+  /** In how many process starts a turn of this generation blocked and never ended; or was under way at the end. */
   readonly count: number;
 }
 

@@ -67,6 +67,7 @@ export const STATUS_OF: { readonly [C in ErrorCode | HttpErrorCode]: number } = 
   ForeignAwait: 500,
   ContextMisuse: 500,
   OrchestratorBlocked: 500,
+  ProcessEnded: 500,
   // The store cannot serve now; nothing was written, and the request may be tried again.
   StoreHeld: 503,
   StoreClosed: 503,

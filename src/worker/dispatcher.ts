@@ -1,5 +1,5 @@
 import type { Env, Logger } from "../core/env.js";
-import { EngineFaultError, OrchestratorBlockedError, StoreClosedError, TenureError } from "../core/errors.js";
+import { EngineFaultError, StoreClosedError, TenureError } from "../core/errors.js";
 import type { Executor, TurnOutcome } from "../core/executor.js";
 import type { HistoryEvent, IncomingEvent } from "../core/history.js";
 import { decodeChunk } from "../core/history-codec.js";
@@ -14,7 +14,6 @@ import {
   type LoadedInstance,
   START_TIMER,
   type Store,
-  type Strike,
   type TurnCommit,
 } from "../core/store.js";
 import { type ClaimedTask, TURN_TASK } from "../core/task.js";
@@ -28,10 +27,12 @@ import {
   type Writer,
 } from "../core/turn.js";
 import { type ActivityDone, type ActivityRunner, answerOf } from "./activity-runner.js";
+import type { Caution, Suspect } from "./caution.js";
 import { Handover } from "./handover.js";
 import { EVERY_SHARD, type OwnedShards } from "./owned-shards.js";
 import { isLost, persist } from "./persist.js";
 import { type InboxItem, Resident } from "./resident.js";
+import type { Strikes } from "./strikes.js";
 import type { TaskExchange } from "./task-exchange.js";
 
 /** What a dispatcher is made of. */
@@ -44,6 +45,8 @@ export interface DispatcherParts {
   /** Instances of other shards are none of ours. */
   readonly owned: OwnedShards;
   readonly activities: ActivityRunner;
+  readonly strikes: Strikes;
+  readonly caution: Caution;
   /** Where work may leave the process, and come from others. */
   readonly exchange?: TaskExchange;
   readonly maxResidentInstances: number;
@@ -79,9 +82,6 @@ const MAX_REFUSED_ENDS = 20;
 /** Turns that never wait for a disk (the memory store) leave other work of the process its turn this often. */
 const YIELD_AFTER_MS = 5;
 
-/** In how many process starts a turn may block for ever before its instance is left alone. */
-const MAX_STRIKES = 3;
-
 /** So long an instance of another worker is kept for the results of activities that its turns have begun here. */
 const HOST_LINGER_MS = 20;
 
@@ -114,7 +114,6 @@ export class Dispatcher {
   readonly #handover: Handover | undefined;
   /** The event loop's next turn, and since when it is waited for. */
   #loopTurn: { readonly sinceMs: number; readonly over: Promise<void> } | undefined;
-  readonly #strikes = new Map<number, Strike>();
   readonly #stopping = new AbortController();
   #loading = false;
   #busy = 0;
@@ -146,10 +145,6 @@ export class Dispatcher {
   /** Instances whose activities run in this process. */
   instancesWithActivities(): number[] {
     return this.#activities.instances();
-  }
-
-  rememberStrikes(strikes: readonly Strike[]): void {
-    for (const strike of strikes) this.#strikes.set(strike.iid, strike);
   }
 
   /** An instance that a former owner left with work under way: go on with it. */
@@ -446,13 +441,39 @@ export class Dispatcher {
       this.#leaveHosted(iid);
       return;
     }
-    if (resident.isResumed()) this.#forgiveStrikes(iid);
+    if (resident.isResumed()) this.#parts.strikes.forgive(iid);
     resident.busy = true; // no turn before everything that waits for it is in its inbox
     for (const action of actions) action(resident);
     resident.settled();
+    if (this.#parts.caution.suspects(iid)) this.#parts.caution.takeUp(this.#suspectOf(resident));
+    else await this.#takeUp(resident);
+  }
+
+  #suspectOf(resident: Resident): Suspect {
+    const { instance } = resident;
+    const { iid } = instance;
+    return {
+      instance,
+      begin: () => this.#takeUp(resident),
+      underWay: () => {
+        if (!this.#isQuiet(iid)) return "turns";
+        return this.#activities.runsFor(iid) ? "activities" : undefined;
+      },
+      leave: () => {
+        resident.busy = false;
+        this.#drop(resident);
+      },
+    };
+  }
+
+  /** Goes on with an instance that was loaded: with its activities, and with what came in. */
+  async #takeUp(resident: Resident): Promise<void> {
+    const { iid } = resident.instance;
     try {
-      await this.#fireDueTimersOf(resident);
-      await this.#adoptActivities(resident);
+      if (!resident.isVoid()) {
+        await this.#fireDueTimersOf(resident);
+        await this.#adoptActivities(resident);
+      }
     } catch (error) {
       if (error instanceof StoreClosedError) return;
       this.#park(resident.instance, error);
@@ -491,9 +512,9 @@ export class Dispatcher {
         !resident.inbox.some((item) => answers(item, activity.task)),
     );
     if (open.length === 0) return;
-    const blocked = this.#isBlocked(resident.instance);
-    if (blocked !== undefined) {
-      this.#park(resident.instance, blocked);
+    const struckOut = this.#parts.strikes.against(resident.instance);
+    if (struckOut !== undefined) {
+      this.#park(resident.instance, struckOut);
       this.#drop(resident);
       return;
     }
@@ -623,7 +644,9 @@ export class Dispatcher {
     } else if (outcome.kind === "parked") {
       this.#standParked(resident, outcome);
     } else {
-      this.#forgiveStrikes(resident.instance.iid);
+      // A turn that ended proves that it does not block.
+      if (!this.#parts.caution.watches(resident.instance.iid))
+        this.#parts.strikes.forgive(resident.instance.iid);
       this.#advance(resident, applied, result.fencingToken);
       if (applied.scheduled.length > 0 && !resident.dead)
         await this.#begin(resident, applied.scheduled, false);
@@ -691,9 +714,9 @@ export class Dispatcher {
   async #run(resident: Resident, input: TurnInput): Promise<TurnOutcome> {
     const { instance, execution } = resident;
     if (!this.#orchestrations.has(instance.name)) return unregistered("orchestration", instance.name);
-    const blocked = this.#isBlocked(instance);
-    if (blocked !== undefined && !input.events.some((event) => event.type === "ExecutionResumed"))
-      return parkedBy(blocked);
+    const struckOut = this.#parts.strikes.against(instance);
+    if (struckOut !== undefined && !input.events.some((event) => event.type === "ExecutionResumed"))
+      return parkedBy(struckOut);
     return this.#parts.executor.runTurn({
       instance,
       execution,
@@ -853,18 +876,6 @@ export class Dispatcher {
       const resident = this.#residents.get(instance.iid);
       if (resident !== undefined && !resident.busy) this.#drop(resident);
     });
-  }
-
-  #isBlocked(instance: Instance): OrchestratorBlockedError | undefined {
-    const strike = this.#strikes.get(instance.iid);
-    if (strike?.generation !== instance.generation || strike.count < MAX_STRIKES) return undefined;
-    return new OrchestratorBlockedError(instance.name, strike.count);
-  }
-
-  /** A turn that ended proves that it does not block. */
-  #forgiveStrikes(iid: number): void {
-    if (!this.#strikes.delete(iid)) return;
-    this.#parts.env.spawn("clearing strikes", () => this.#parts.store.clearStrikes(iid));
   }
 
   async #commit(commit: TurnCommit): Promise<CommitResult> {

@@ -4,6 +4,7 @@ import type { Executor } from "../core/executor.js";
 import type { LeaseStatus } from "../core/leases.js";
 import type { ChangeHint, Refusal, Shards, Store, TurnBoard, WorkerInfo } from "../core/store.js";
 import { ActivityRunner } from "./activity-runner.js";
+import { Caution } from "./caution.js";
 import { Dispatcher } from "./dispatcher.js";
 import { Housekeeping } from "./housekeeping.js";
 import { Mailbox } from "./mailbox.js";
@@ -13,6 +14,7 @@ import { RequestHandler } from "./request-handler.js";
 import { RetentionSweep } from "./retention-sweep.js";
 import { ShardKeeper } from "./shard-keeper.js";
 import { StoreClock } from "./store-clock.js";
+import { Strikes } from "./strikes.js";
 import { TaskExchange } from "./task-exchange.js";
 import { TimerLoop } from "./timer-loop.js";
 
@@ -67,6 +69,7 @@ const CHORES_SHARD = 0;
 export class TaskHubWorker {
   readonly #parts: TaskHubWorkerParts;
   readonly #clock: StoreClock;
+  readonly #caution: Caution;
   readonly #dispatcher: Dispatcher;
   readonly #activities: ActivityRunner;
   readonly #exchange: TaskExchange | undefined;
@@ -97,6 +100,8 @@ export class TaskHubWorker {
     this.#housekeeping = new Housekeeping(env, store, logger, doesChores);
     this.#activities = new ActivityRunner(env, executor, maxConcurrentActivities);
     this.#exchange = this.#exchangeOf(store);
+    const strikes = new Strikes(env, store, info.id);
+    this.#caution = new Caution({ env, logger, store, worker: info.id, strikes });
     this.#dispatcher = new Dispatcher({
       store,
       executor,
@@ -105,6 +110,8 @@ export class TaskHubWorker {
       workerId: info.id,
       owned,
       activities: this.#activities,
+      strikes,
+      caution: this.#caution,
       ...(this.#exchange === undefined ? {} : { exchange: this.#exchange }),
       maxResidentInstances,
       onTimerSettled: (timer, again) => this.#timers.settle(timer, again),
@@ -132,7 +139,7 @@ export class TaskHubWorker {
     const { store, info, board } = this.#parts;
     await store.join(info);
     store.watchTurns?.(board);
-    this.#dispatcher.rememberStrikes(await store.strikes());
+    await this.#caution.look();
     this.#unsubscribe = store.subscribe((hint) => this.#onHint(hint));
     const keeper = this.#keeper;
     if (keeper === undefined) this.#run("adopting unfinished instances", () => this.#adoptUnfinished("all"));
@@ -163,6 +170,7 @@ export class TaskHubWorker {
     this.#mailbox.stop();
     this.#timers.stop();
     this.#requests.stop();
+    this.#caution.stop();
     this.#sweep.stop();
     this.#housekeeping.stop();
     this.#exchange?.stop();
@@ -180,6 +188,7 @@ export class TaskHubWorker {
     this.#dispatcher.abortActivities("The worker stops.");
     await this.#exchange?.close(held);
     await Promise.all(this.#loops);
+    await this.#caution.end();
   }
 
   #run(name: string, loop: () => Promise<void>): void {
@@ -213,12 +222,13 @@ export class TaskHubWorker {
   }
 
   #takeShards(shards: readonly number[]): void {
+    // What ended or blocked its former owner must not do so to this process, too: before any of it is loaded.
+    const looked = this.#caution.look();
     this.#mailbox.take(shards);
     this.#timers.wake();
     if (shards.includes(CHORES_SHARD)) this.#sweep.wake();
     this.#run("adopting unfinished instances", async () => {
-      // What blocked its former owner must not block this process, too.
-      this.#dispatcher.rememberStrikes(await this.#persist((store) => store.strikes()));
+      await looked;
       await this.#adoptUnfinished(shards);
     });
     this.#run("looking for late commits", () => this.#followLateCommits(new Set(shards)));

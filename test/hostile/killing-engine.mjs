@@ -1,26 +1,46 @@
-// An engine that ends with its process as soon as it touches what is poisoned, in one of several ways. Says "open"
-// once it works; starts the instances at its first start only.
+// An engine that ends with its process as soon as it touches what is poisoned, in one of several ways. Says "parked"
+// once the engine has found what it was.
+import { setTimeout as sleep } from "node:timers/promises";
 import { activity, orchestration, TaskHub } from "../../dist/index.js";
 
-const [store, way] = process.argv.slice(2);
+const [store, way, start] = process.argv.slice(2);
 
 function die() {
   process.kill(process.pid, "SIGKILL"); // as the kernel does when memory runs out
   for (;;);
 }
 
-const bomb = activity("bomb", () => (way === "activity" ? die() : "quiet"));
+let began = () => {};
+const inFlight = new Promise((resolve) => {
+  began = resolve;
+});
+
+const DEADLY = { activity: die, exit: () => process.exit(1) };
+const bomb = activity("bomb", () => DEADLY[way]());
+const long = activity("long", async () => {
+  began();
+  await sleep(600_000);
+});
 const fine = orchestration("fine", async () => "fine");
+const patient = orchestration("patient", async (ctx) => ctx.callActivity(long));
 const poison = orchestration("poison", async (ctx) => {
   if (way === "turn") die();
-  if (way === "activity") return ctx.callActivity(bomb);
+  if (way in DEADLY) return ctx.callActivity(bomb);
   const event = await ctx.waitForExternalEvent("go");
-  if (way === "event" && event === "poison") die();
+  if (event === "poison") die();
   return event;
 });
 
-const hub = await TaskHub.open({ store, functions: [poison, bomb, fine] });
-process.stdout.write("open\n");
-await hub.client.startNew(poison, { instanceId: "poisoned", ifLive: "attach" });
-if (way === "event") await hub.client.raiseEvent("poisoned", "go", "poison");
-setTimeout(() => {}, 60_000);
+const { client } = await TaskHub.open({ store, functions: [poison, bomb, fine, patient, long] });
+await client.startNew(patient, { instanceId: "innocent", ifLive: "attach" });
+if (start === "1") await inFlight;
+await client.startNew(fine, { instanceId: `other-${start}` });
+await client.startNew(poison, { instanceId: "poisoned", ifLive: "attach" });
+if (way === "event") await client.raiseEvent("poisoned", "go", "poison");
+for (;;) {
+  const status = await client.getStatus("poisoned");
+  if (status?.parked !== undefined) break;
+  await sleep(50);
+}
+process.stdout.write("parked\n");
+await sleep(600_000);

@@ -8,10 +8,12 @@ import { onSqliteAndPostgres, SOON } from "./stores.js";
 /** The same names as in killing-engine.mjs; poisoned ones must not be run again. */
 const FUNCTIONS = [
   orchestration("fine", async () => "fine"),
+  orchestration("patient", async (ctx) => ctx.callActivity("long")),
   orchestration("poison", async () => {
     throw new Error("it was terminated");
   }),
   activity("bomb", () => {}),
+  activity("long", () => "patient"),
 ];
 
 const children: ChildProcess[] = [];
@@ -20,32 +22,60 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill("SIGKILL");
 });
 
-/** Runs an engine to its end. @returns the signal or the exit code. */
-function run(store: string, way: string): Promise<unknown> {
+/** Runs an engine until it ends, or says that the poisoned instance is parked. */
+function run(store: string, way: string, start: number): Promise<"died" | "parked"> {
   const path = fileURLToPath(new URL("killing-engine.mjs", import.meta.url));
-  const child = spawn(process.execPath, [path, store, way], { stdio: ["ignore", "ignore", "inherit"] });
+  const child = spawn(process.execPath, [path, store, way, String(start)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   children.push(child);
   return new Promise((resolve) => {
-    child.once("exit", (code, signal) => resolve(signal ?? code));
+    child.once("exit", () => resolve("died"));
+    child.stdout.once("data", () => resolve("parked"));
   });
 }
 
 onSqliteAndPostgres("an instance that ends its process", (store, name) => {
-  // Each takeover on PostgreSQL waits for a lease: one way will do there.
-  test.each(name === "SQLite" ? ["turn", "activity", "event"] : ["turn"])(
-    "in its %s is there for the next process, can be terminated without one, and then others go on",
+  // Each takeover on PostgreSQL waits until the worker before is known to be dead: two ways will do there.
+  const ways = name === "SQLite" ? ["turn", "activity", "event", "exit"] : ["turn", "activity"];
+  test.each(ways)(
+    "in its %s is found and parked after some starts, and harms no other",
+    { timeout: 120_000 },
     async (way) => {
-      for (let start = 1; start <= 2; start++) expect(await run(store, way)).toBe("SIGKILL");
+      let deaths = 0;
+      while (deaths < 10 && (await run(store, way, deaths + 1)) === "died") deaths += 1;
+      expect(deaths).toBeGreaterThan(1); // one crash is nobody's fault
+      expect(deaths).toBeLessThan(10);
+
       await using connection = await TaskHub.connect({ store });
       const { client } = connection;
-      expect((await client.getStatus("poisoned"))?.runtimeStatus).toMatch(/^(Pending|Running)$/);
-      await client.startNew("fine", { instanceId: "other", ifEnded: "start", allowUnregistered: true });
+      const poisoned = await client.getStatus("poisoned");
+      expect(poisoned?.runtimeStatus).toMatch(/^(Pending|Running)$/);
+      expect(poisoned?.parked).toMatchObject({ code: "ProcessEnded" });
+      expect(await client.waitForCompletion(`other-${deaths + 1}`, SOON)).toMatchObject({ output: "fine" });
+      const innocent = await client.getStatus("innocent");
+      expect(innocent).toMatchObject({ runtimeStatus: "Running" });
+      expect(innocent?.parked).toBeUndefined();
       await client.terminate("poisoned");
-      await using hub = await TaskHub.open({ store, functions: FUNCTIONS });
-      expect(await hub.client.waitForCompletion("other", SOON)).toMatchObject({ output: "fine" });
       expect(await client.getStatus("poisoned")).toMatchObject({ runtimeStatus: "Terminated" });
-      await client.purge("poisoned");
-      await client.purge("other");
+
+      for (const child of children) child.kill("SIGKILL");
+      await using hub = await TaskHub.open({ store, functions: FUNCTIONS });
+      expect(await hub.client.waitForCompletion("innocent", SOON)).toMatchObject({ output: "patient" });
+      const { instances } = await client.list({ runtimeStatus: ["Pending", "Running"] });
+      expect(instances.map(({ instanceId }) => instanceId)).toEqual([]);
+      const { instances: all } = await client.list({});
+      for (const { instanceId } of all) await client.purge(instanceId);
     },
   );
+
+  test("in its turn can be terminated while no engine runs, and others go on", async () => {
+    expect(await run(store, "turn", 1)).toBe("died");
+    await using connection = await TaskHub.connect({ store });
+    const { client } = connection;
+    await client.terminate("poisoned");
+    await using hub = await TaskHub.open({ store, functions: FUNCTIONS });
+    expect(await hub.client.waitForCompletion("other-1", SOON)).toMatchObject({ output: "fine" });
+    expect(await client.getStatus("poisoned")).toMatchObject({ runtimeStatus: "Terminated" });
+  });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Check } from "./check.js";
 
-/** Turns that blocked their process. */
+/** Turns that blocked their process, or were under way when it ended. */
 export function checkStrikes(check: Check): void {
   check("a strike counts once per process start", async (hub) => {
     const { iid, generation } = await hub.run("order-1");
@@ -31,5 +31,22 @@ export function checkStrikes(check: Check): void {
     assert.deepEqual(await hub.store.strikes(), [{ iid: other, generation: 1, count: 1 }]);
     await hub.store.clearStrikes(1_000_000);
     assert.equal((await hub.store.strikes()).length, 1);
+  });
+
+  check("strikes of a negative generation are counted apart, and cleared with the others", async (hub) => {
+    const { iid, generation } = await hub.run("order-1");
+    for (const worker of ["worker-1", "worker-2"])
+      await hub.store.recordStrike({ iid, generation: -generation, worker });
+    await hub.store.recordStrike({ iid, generation, worker: "worker-1" });
+    const strikes = await hub.store.strikes();
+    assert.deepEqual(
+      strikes.toSorted((a, b) => a.generation - b.generation),
+      [
+        { iid, generation: -generation, count: 2 },
+        { iid, generation, count: 1 },
+      ],
+    );
+    await hub.store.clearStrikes(iid);
+    assert.deepEqual(await hub.store.strikes(), []);
   });
 }
