@@ -327,8 +327,8 @@ export class Oracle {
       return;
     }
     const token = result.fencingToken;
+    this.#expect(token <= before, `${at}: told a token that was drawn since`);
     const reached = turn.next === undefined ? turn.generation : turn.generation + 1;
-    if (entry?.generation === reached) this.#expect(token >= before, `${at}: a lower token than before`);
     const later = entry?.executions.filter(({ generation }) => generation > reached) ?? [];
     const isBelow = later.every(({ tokens }) => tokens.every((each) => token < each));
     this.#expect(isBelow, `${at}: told the token of a later execution`);

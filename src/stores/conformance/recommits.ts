@@ -68,6 +68,16 @@ export function checkRecommits(check: Check): void {
     },
   );
 
+  check("a turn is not told the token that another owner has drawn since", async (hub) => {
+    await hub.run("order-1");
+    const turn = hub.turnOn(await hub.load("order-1"));
+    const token = await hub.accept(turn);
+    const loaded = await hub.load("order-1");
+    const { chunk: _chunk, ...silent } = hub.turnOn(loaded, { consumed: [], raiseToken: true });
+    assert.ok((await hub.accept({ ...silent, writer: "worker-2" })) > token);
+    assert.deepEqual(await hub.commit(turn), { accepted: true, fencingToken: token });
+  });
+
   check("a turn that continues as new is recognised where nothing is kept of the one before", async (hub) => {
     await hub.run("order-1");
     const turn = hub.nextOn(await hub.load("order-1"), { keepExecutions: 1 });

@@ -608,10 +608,15 @@ function wasCommitted(row: Row, turn: TurnCommit): boolean {
   return written?.writer === turn.writer && written.commitNumber === turn.commitNumber;
 }
 
-/** The token of the execution that a commit led to, and never that of a later run; none where that one is gone. */
-function tokenAfter({ instance, executions }: Row, { generation, next }: TurnCommit): number | undefined {
+/**
+ * The token after this commit, where it was the row's last; else the one that its execution began with: never one that
+ * somebody else has drawn since, who outranks whoever asks. None where that execution is gone.
+ */
+function tokenAfter(row: Row, { generation, next, writer, commitNumber }: TurnCommit): number | undefined {
+  const { instance, executions } = row;
   const reached = next === undefined ? generation : generation + 1;
-  if (instance.generation === reached) return instance.fencingToken;
+  const isLast = instance.worker === writer && row.lastCommitNumber === commitNumber;
+  if (instance.generation === reached && isLast) return instance.fencingToken;
   return executions.findLast((one) => one.generation >= generation && one.generation <= reached)
     ?.fencingToken;
 }

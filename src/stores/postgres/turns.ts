@@ -122,11 +122,11 @@ async function recogniseCommitted(
 }
 
 /**
- * The row tells of the last commit, also of one that began a generation; the chunk of any. The row's token is that of
- * the current execution: a commit that led to an earlier one is told that one's, and never the token of a later run.
+ * The row tells of the last commit, also of one that began a generation; the chunk of any. The row's token is for the
+ * last commit only: any other is told the one that its execution began with, and never one drawn by somebody else since.
  */
 const COMMITTED_BEFORE = `
-  select u.k, case when i.generation = u.reached then i.token else (
+  select u.k, case when i.generation = u.reached and i.writer = u.writer and i.commit_number = u.number then i.token else (
     select max(e.token) from @execution e
     where e.iid = u.iid and e.generation between u.generation and u.reached
   ) end

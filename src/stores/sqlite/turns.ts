@@ -202,8 +202,8 @@ function buildUpdate({ status, parked, next, raises, ends, consumes, fires }: Sh
 
 /**
  * The token where this very commit was accepted before and only its answer was lost. The row tells of the last
- * commit, also of one that began a generation; the chunk of any. The row's token is that of the current execution:
- * a commit that led to an earlier one is told that one's, and never the token of a later run.
+ * commit, also of one that began a generation; the chunk of any. The row's token is for the last commit only: any
+ * other is told the one that its execution began with, and never one that somebody else has drawn since.
  */
 function tokenIfCommitted({ connection, hub }: Transaction, turn: Turn, writer: number): number {
   const { iid, generation, commitNumber } = turn;
@@ -212,7 +212,7 @@ function tokenIfCommitted({ connection, hub }: Transaction, turn: Turn, writer: 
   const row = optionalRow(
     connection
       .sql(
-        `select case when i.generation = ? then i.token else (
+        `select case when i.generation = ? and i.writer = ? and i.commit_number = ? then i.token else (
            select max(e.token) from execution e where e.iid = i.iid and e.generation between ? and ?
          ) end
          from inst i
@@ -228,6 +228,8 @@ function tokenIfCommitted({ connection, hub }: Transaction, turn: Turn, writer: 
       )
       .get(
         reached,
+        writer,
+        commitNumber,
         generation,
         reached,
         iid,
