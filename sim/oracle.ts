@@ -27,6 +27,7 @@ interface Entry {
   sequence: number;
   status: "live" | EndedStatus;
   suspended: boolean;
+  parked: boolean;
   mail: number;
   /** Its row, once a turn of it has told. */
   iid?: number;
@@ -186,12 +187,21 @@ export class Oracle {
       sequence: 0,
       status: "live",
       suspended: false,
+      parked: false,
       mail: 0,
       timers: new Set(),
       executions: [],
       accepted: new Map(),
     };
-    Object.assign(begun, { name, run, generation, sequence: 0, status: "live", suspended: false });
+    Object.assign(begun, {
+      name,
+      run,
+      generation,
+      sequence: 0,
+      status: "live",
+      suspended: false,
+      parked: false,
+    });
     if (command.parent === undefined) delete begun.parent;
     else begun.parent = command.parent;
     if (command.startAtMs !== undefined && command.startAtMs > command.atMs) begun.timers.add(START_TIMER);
@@ -215,7 +225,13 @@ export class Oracle {
       return;
     }
     this.#expect(answer.outcome === "done", `${at}: ${answer.outcome}, although it had failed`);
-    Object.assign(entry, { generation: entry.generation + 1, sequence: 1, status: "live", suspended: false });
+    Object.assign(entry, {
+      generation: entry.generation + 1,
+      sequence: 1,
+      status: "live",
+      suspended: false,
+      parked: false,
+    });
     for (const { task } of command.timers) entry.timers.add(task);
     if (command.parent !== undefined) entry.parent = command.parent;
     entry.executions.push({
@@ -263,8 +279,7 @@ export class Oracle {
         entry.suspended = true;
         return;
       case "resume":
-        // A parked instance takes a resume as mail, too: whether it did is seen at its last turn.
-        if (entry.suspended) entry.mail += 1;
+        if (entry.suspended || entry.parked) entry.mail += 1;
         entry.suspended = false;
         return;
       case "terminate":
@@ -354,6 +369,7 @@ export class Oracle {
     const events = turn.chunk === undefined ? [] : decodeChunk(turn.chunk);
     this.#checkEvents(execution, events, entry, atMs, at);
     execution.events.push(...events);
+    if (turn.parked !== undefined) entry.parked = turn.parked !== null;
     for (const task of turn.timersFired ?? [])
       this.#expect(entry.timers.delete(task), `${at}: timer ${task} fired, which was not set (any more)`);
     for (const task of turn.timersCleared) entry.timers.delete(task);

@@ -25,7 +25,8 @@ export const TURN_TASK = -2;
 export interface Tasks {
   /**
    * Offers tasks to whoever can do them; one that is there already stays as it is, but is marked as changed, so
-   * that whoever holds it looks again before it lets go. With `holder` it is held from the first: handed over.
+   * that whoever holds it looks again before it lets go. With `holder` it is held from the first: handed over. An
+   * activity may have been begun by its owner: whoever claims it gets a higher fencing token.
    */
   offer(tasks: readonly OfferedTask[], holder?: string): Promise<void>;
   /**

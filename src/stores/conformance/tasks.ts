@@ -233,6 +233,16 @@ export function checkTasks(check: Check): void {
     assert.equal((await hub.mail("order-1")).length, 1);
   });
 
+  check(
+    "an activity that is not offered by its own turn comes with a token above its owner's",
+    async (hub) => {
+      const tasks = await withTasks(hub);
+      await offered(hub, tasks, "order-1");
+      const { fencingToken } = await hub.instance("order-1");
+      assert.ok((await claimOne(tasks, "worker-1")).fencingToken > fencingToken);
+    },
+  );
+
   check("a task that was begun before comes with a higher fencing token", async (hub) => {
     const tasks = await withTasks(hub);
     await offered(hub, tasks, "order-1");

@@ -306,7 +306,8 @@ export class Hub {
       addChunk(row, { sequence, chunk: turn.chunk, writer: turn.writer, commitNumber: turn.commitNumber });
     }
     const { iid, generation } = turn;
-    for (const activity of turn.queued ?? []) this.offerTask({ iid, generation, ...activity });
+    for (const activity of turn.queued ?? [])
+      this.offerTask({ iid, generation, ...activity }, { withTurn: true });
     this.#send(row, turn.requests);
     this.#writeTurn(row, turn);
     row.lastCommitNumber = turn.commitNumber;
@@ -415,9 +416,9 @@ export class Hub {
 
   // --- tasks ------------------------------------------------------------------------------------------------------
 
-  offerTask(task: OfferedTask, holder?: string): void {
-    const isNew = this.tasks.offer(task, holder);
-    if (isNew && holder === undefined) this.#written.tasks = true;
+  offerTask(task: OfferedTask, how: { withTurn: boolean; holder?: string | undefined }): void {
+    const isNew = this.tasks.offer(task, how);
+    if (isNew && how.holder === undefined) this.#written.tasks = true;
   }
 
   freeTask(row: { holder?: string }): void {

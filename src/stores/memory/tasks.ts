@@ -16,7 +16,7 @@ import type { MemoryLeases } from "./leases.js";
 interface TaskRow {
   readonly offered: OfferedTask;
   offers: number;
-  /** Somebody has held it: whoever takes it now needs a fencing token above that one's. */
+  /** Somebody has held it, or may have run it as its owner: whoever takes it needs a fencing token above that one's. */
   begun: boolean;
   holder?: string;
 }
@@ -27,13 +27,16 @@ type TaskKey = Pick<HeldTask, "iid" | "generation" | "task">;
 export class TaskTable {
   readonly #rows = new Map<string, TaskRow>();
 
-  /** Returns whether it was not there before. */
-  offer(offered: OfferedTask, holder?: string): boolean {
+  /** With its turn nobody can have begun it yet. Returns whether it was not there before. */
+  offer(
+    offered: OfferedTask,
+    { withTurn, holder }: { withTurn: boolean; holder?: string | undefined },
+  ): boolean {
     const key = keyOf(offered);
     const known = this.#rows.get(key);
     if (known === undefined) {
-      const begun = holder !== undefined;
-      this.#rows.set(key, { offered, offers: 1, begun, ...(begun ? { holder } : {}) });
+      const held = holder === undefined ? {} : { holder };
+      this.#rows.set(key, { offered, offers: 1, begun: !withTurn, ...held });
       return true;
     }
     known.offers += 1;
@@ -71,7 +74,8 @@ export class MemoryTasks implements Tasks {
 
   async offer(tasks: readonly OfferedTask[], holder?: string): Promise<void> {
     this.#write((hub) => {
-      for (const task of tasks) if (currentRow(hub, task) !== undefined) hub.offerTask(task, holder);
+      for (const task of tasks)
+        if (currentRow(hub, task) !== undefined) hub.offerTask(task, { withTurn: false, holder });
     });
   }
 

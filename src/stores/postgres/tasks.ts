@@ -237,11 +237,13 @@ const HOLDER = "coalesce(t.worker, '')";
 const CURRENT = `${keyed("i.iid", "u.iid")} and ${unindexed("i.hub")} = $1 and i.generation = u.generation
   and ${unindexed("i.status")} < 2`;
 
-/** Only for what is live and current; an offer of what is there already is counted. */
+/**
+ * Only for what is live and current; an offer of what is there already is counted. What is not offered by its own turn
+ * may have been begun by who owns it, or has owned it: whoever claims it gets a higher fencing token.
+ */
 const OFFER = `
   insert into @task as t (hub, iid, generation, task, name, queue, input, worker, begun)
-  select $1::integer, i.iid, u.generation, u.task, u.name, u.queue, u.input, $8::text,
-    case when $8::text is null then 0 else 1 end
+  select $1::integer, i.iid, u.generation, u.task, u.name, u.queue, u.input, $8::text, 1
   from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[])
     as u (iid, generation, task, name, queue, input)
   join @inst i on ${CURRENT}
