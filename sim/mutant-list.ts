@@ -333,9 +333,38 @@ export const MUTANTS: readonly Mutant[] = [
     name: "recommit told the token of a later run",
     guard: "A token says which run of the ID it belongs to.",
     edits: [
-      edit(HUB, "if (instance.generation === reached) return", "if (instance.generation >= reached) return"),
-      edit(TURNS, "case when i.generation = ? then", "case when i.generation >= ? then"),
+      edit(
+        HUB,
+        "if (instance.generation === reached && isLast) return",
+        "if (instance.generation >= reached) return",
+      ),
+      edit(
+        TURNS,
+        "case when i.generation = ? and i.writer = ? and i.commit_number = ? then",
+        "case when i.generation >= ? and ? + ? > 0 then",
+      ),
     ],
+  },
+  {
+    name: "recommit told the token that another owner has drawn since",
+    guard: "Who was taken over must not run activities under its successor's token.",
+    edits: [
+      edit(
+        HUB,
+        "if (instance.generation === reached && isLast) return",
+        "if (instance.generation === reached) return",
+      ),
+      edit(
+        TURNS,
+        "case when i.generation = ? and i.writer = ? and i.commit_number = ? then",
+        "case when i.generation = ? and ? + ? > 0 then",
+      ),
+    ],
+  },
+  {
+    name: "task offered beside its turn, claimed without a new token",
+    guard: "Its owner, or whoever owned it before, may be running it.",
+    edits: [edit(MEMORY_TASKS, "begun: !withTurn,", "begun: holder !== undefined,")],
   },
   // --- mail ---------------------------------------------------------------------------------------------------------
   {
@@ -815,8 +844,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       edit(
         TURN,
-        "atMs: input.atMs }, ...input.events];",
-        "atMs: input.atMs }, ...input.events.filter(({ type }) => type !== 'TaskCompleted')];",
+        "...withoutLateResults(state, input.events),",
+        "...withoutLateResults(state, input.events).filter(({ type }) => type !== 'TaskCompleted'),",
       ),
     ],
   },
