@@ -1,6 +1,7 @@
 // Several processes on one hub, each with an engine and a client, and what becomes of their work when one of
 // them is killed, stopped, or ends.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { ownersOf } from "../../src/core/shard.js";
 import { TaskHub, type TaskHubConnection } from "../../src/index.js";
 import { postgresUrl } from "../postgres-schema.js";
 import { miscounts } from "./counted.js";
@@ -15,15 +16,15 @@ function ids(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
 }
 
-/** Once the hub's shards are all held, and by exactly these. */
+/** Once the hub's shards are held by exactly these, each its part: nothing moves any more. */
 async function shared(by: readonly Member[], asked: Member | undefined = by[0]): Promise<void> {
-  const wanted = new Set(by.map(({ worker }) => worker));
+  const parts = new Map<string, number>();
+  for (const owner of ownersOf(by.map(({ worker }) => worker))) parts.set(owner, (parts.get(owner) ?? 0) + 1);
   await until(async () => {
     const workers = (await asked?.workers()) ?? [];
     const held = workers.filter(({ shards }) => shards > 0);
-    const total = held.reduce((sum, { shards }) => sum + shards, 0);
-    const rightOnes = held.length === wanted.size && held.every(({ id }) => wanted.has(id));
-    return rightOnes && total === 256 ? true : undefined;
+    const isShared = held.length === parts.size && held.every(({ id, shards }) => parts.get(id) === shards);
+    return isShared ? true : undefined;
   });
 }
 
