@@ -55,7 +55,7 @@ export interface ActivityWorkItem {
   readonly fencingToken: number;
   readonly task: number;
   readonly name: string;
-  readonly input?: Payload;
+  readonly input?: Payload | undefined;
   /** Aborts when the result can no longer be used: the run has ended or moved on, or the worker stops. */
   readonly signal: AbortSignal;
 }

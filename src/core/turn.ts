@@ -102,7 +102,7 @@ function recordTurn(
   const goesOn = outcome.kind === "waiting";
   const { closed, othersAnswered } = answersIn(state, input.events);
   let otherOpenTasks = state.otherOpenTasks - othersAnswered;
-  const timers = new Map<number, TimerRow>();
+  let timers: Map<number, TimerRow> | undefined; // most turns set none
   const cleared: number[] = [];
   const requests: OutboundRequest[] = [];
   const scheduled: OpenActivity[] = [];
@@ -118,11 +118,12 @@ function recordTurn(
         scheduled.push(openActivityOf(action));
         break;
       case "CreateTimer":
+        timers ??= new Map();
         timers.set(action.id, { task: action.id, dueMs: action.fireAtMs });
         otherOpenTasks += 1;
         break;
       case "CancelTimer":
-        if (!timers.delete(action.timerId)) cleared.push(action.timerId);
+        if (timers?.delete(action.timerId) !== true) cleared.push(action.timerId);
         otherOpenTasks -= 1;
         break;
       case "CreateSubOrchestration":
@@ -143,7 +144,7 @@ function recordTurn(
   commit.consumed = input.consumed;
   commit.chunk = chunk;
   commit.activities = goesOn ? state.openActivities.size - closed.length + started.length : 0;
-  if (goesOn && timers.size > 0) commit.timersSet = [...timers.values()];
+  if (goesOn && timers !== undefined && timers.size > 0) commit.timersSet = [...timers.values()];
   const queued = started.filter(isQueued);
   if (queued.length > 0) commit.queued = queued;
   commit.timersCleared = cleared;

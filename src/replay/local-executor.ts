@@ -79,7 +79,7 @@ export class LocalExecutor implements Executor {
     const { codec } = this.#parts;
     try {
       const input: unknown = decodeValue(codec, item.input);
-      const context = this.#activityContext(item);
+      const context = new LocalActivityContext(item, this.#parts.logger);
       const begin = (): unknown => Reflect.apply(activity, undefined, [context, input]);
       const value = await this.#besideTurns(begin);
       const result = encodeValue(codec, value, `the result of activity "${item.name}"`);
@@ -108,28 +108,6 @@ export class LocalExecutor implements Executor {
     return new OrchestrationRun(instance, { orchestrator, execution, env, codec, logger });
   }
 
-  /** Signal and log are made when they are first looked at: most activities use neither. */
-  #activityContext(item: ActivityWorkItem): ActivityContext {
-    const { instance, fencingToken, task, name } = item;
-    const { logger } = this.#parts;
-    return {
-      instanceId: instance.instanceId,
-      executionId: instance.executionId,
-      run: instance.run,
-      generation: instance.generation,
-      orchestrationName: instance.name,
-      activityName: name,
-      taskId: task,
-      fencingToken,
-      get signal() {
-        return item.signal;
-      },
-      get log() {
-        return withFields(logger, { instanceId: instance.instanceId, activity: name, task });
-      },
-    };
-  }
-
   #showTurn(iid: number, generation: number): void {
     const cells = this.#parts.board?.cells;
     if (cells === undefined) return;
@@ -155,6 +133,43 @@ export class LocalExecutor implements Executor {
   #showNoTurn(): void {
     const cells = this.#parts.board?.cells;
     if (cells !== undefined) Atomics.store(cells, 0, -this.#turns);
+  }
+}
+
+/** Signal and log are made when they are first looked at: most activities use neither. */
+class LocalActivityContext implements ActivityContext {
+  readonly instanceId: string;
+  readonly executionId: string;
+  readonly run: number;
+  readonly generation: number;
+  readonly orchestrationName: string;
+  readonly activityName: string;
+  readonly taskId: number;
+  readonly fencingToken: number;
+  readonly #item: ActivityWorkItem;
+  readonly #logger: Logger;
+
+  constructor(item: ActivityWorkItem, logger: Logger) {
+    const { instance } = item;
+    this.instanceId = instance.instanceId;
+    this.executionId = instance.executionId;
+    this.run = instance.run;
+    this.generation = instance.generation;
+    this.orchestrationName = instance.name;
+    this.activityName = item.name;
+    this.taskId = item.task;
+    this.fencingToken = item.fencingToken;
+    this.#item = item;
+    this.#logger = logger;
+  }
+
+  get signal(): AbortSignal {
+    return this.#item.signal;
+  }
+
+  get log(): Logger {
+    const { instanceId, activityName, taskId } = this;
+    return withFields(this.#logger, { instanceId, activity: activityName, task: taskId });
   }
 }
 

@@ -2,6 +2,7 @@ import type { Env } from "../core/env.js";
 import type { ActivityOutcome, ActivityWorkItem, Executor } from "../core/executor.js";
 import type { IncomingEvent } from "../core/history.js";
 import type { Instance } from "../core/instance.js";
+import type { Payload } from "../core/payload.js";
 import type { OpenActivity } from "../core/turn.js";
 import { FairQueue } from "./fair-queue.js";
 
@@ -15,8 +16,11 @@ export type ActivityDone = (
   outcome: ActivityOutcome,
 ) => void;
 
-/** An activity that runs, or waits for a place to run, in this process. */
-export class ActivityCall {
+/**
+ * An activity that runs, or waits for a place to run, in this process. It is the work item itself: an object made for
+ * each run, with a getter of its own for the signal, would cost a hidden class each.
+ */
+export class ActivityCall implements ActivityWorkItem {
   readonly instance: ActivityInstance;
   readonly activity: OpenActivity;
   /** Who is told. */
@@ -35,6 +39,22 @@ export class ActivityCall {
     this.activity = activity;
     this.done = done;
     this.owned = owned;
+  }
+
+  get fencingToken(): number {
+    return this.instance.fencingToken;
+  }
+
+  get task(): number {
+    return this.activity.task;
+  }
+
+  get name(): string {
+    return this.activity.name;
+  }
+
+  get input(): Payload | undefined {
+    return this.activity.input;
   }
 
   get isAborted(): boolean {
@@ -263,21 +283,11 @@ export class ActivityRunner {
   }
 
   async #run(call: ActivityCall): Promise<void> {
-    const { instance, activity } = call;
-    const outcome = await this.#executor.runActivity({
-      instance,
-      fencingToken: instance.fencingToken,
-      task: activity.task,
-      name: activity.name,
-      ...(activity.input === undefined ? {} : { input: activity.input }),
-      get signal() {
-        return call.signal;
-      },
-    });
+    const outcome = await this.#executor.runActivity(call);
     this.#running -= 1;
     this.#laneOf(call).running -= 1;
     this.#startNext();
-    if (this.#remove(call)) call.done(instance, activity, outcome);
+    if (this.#remove(call)) call.done(call.instance, call.activity, outcome);
   }
 
   /** @returns whether it was there: not aborted, nor begun anew. */
