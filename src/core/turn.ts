@@ -87,6 +87,8 @@ export function applyTurn(
   return recordTurn(state, input, { kind: "failed", actions: [], failure }, writer);
 }
 
+type ActivityResult = { readonly type: "TaskCompleted" | "TaskFailed" };
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 type RecordedOutcome = Exclude<TurnOutcome, { kind: "parked" }>;
@@ -100,16 +102,14 @@ function recordTurn(
   const { instance } = state;
   const ends = outcome.kind === "completed" || outcome.kind === "failed";
   const goesOn = outcome.kind === "waiting";
-  const { closed, othersAnswered } = answersIn(state, input.events);
-  let otherOpenTasks = state.otherOpenTasks - othersAnswered;
+  const events = withoutLateResults(state, input.events);
+  const closed = events.filter(isActivityResult).map(({ taskScheduledId }) => taskScheduledId);
+  let otherOpenTasks = state.otherOpenTasks - events.filter(answersOther).length;
   let timers: Map<number, TimerRow> | undefined; // most turns set none
   const cleared: number[] = [];
   const requests: OutboundRequest[] = [];
   const scheduled: OpenActivity[] = [];
-  const recorded: HistoryEvent[] = [
-    { type: "OrchestratorStarted", atMs: input.atMs },
-    ...withoutLateResults(state, input.events),
-  ];
+  const recorded: HistoryEvent[] = [{ type: "OrchestratorStarted", atMs: input.atMs }, ...events];
   for (const action of outcome.actions) {
     const event = eventOf(action, input.atMs);
     if (event !== undefined) recorded.push(event);
@@ -227,7 +227,7 @@ function emptyCommit(instance: Instance, atMs: number, writer: Writer): TurnComm
 function withoutLateResults(state: TurnState, events: readonly IncomingEvent[]): readonly IncomingEvent[] {
   const answered = new Set<number>();
   return events.filter((event) => {
-    if (event.type !== "TaskCompleted" && event.type !== "TaskFailed") return true;
+    if (!isActivityResult(event)) return true;
     const { taskScheduledId: task } = event;
     if (!state.openActivities.has(task) || answered.has(task)) return false;
     answered.add(task);
@@ -235,28 +235,17 @@ function withoutLateResults(state: TurnState, events: readonly IncomingEvent[]):
   });
 }
 
-function answersIn(
-  state: TurnState,
-  events: readonly IncomingEvent[],
-): { closed: number[]; othersAnswered: number } {
-  const closed = new Set<number>();
-  let othersAnswered = 0;
-  for (const event of events) {
-    switch (event.type) {
-      case "TaskCompleted":
-      case "TaskFailed":
-        if (state.openActivities.has(event.taskScheduledId)) closed.add(event.taskScheduledId);
-        break;
-      case "SubOrchestrationInstanceCompleted":
-      case "SubOrchestrationInstanceFailed":
-      case "TimerFired":
-        othersAnswered += 1;
-        break;
-      default:
-        break;
-    }
-  }
-  return { closed: [...closed], othersAnswered };
+function isActivityResult(event: IncomingEvent): event is Extract<IncomingEvent, ActivityResult> {
+  return event.type === "TaskCompleted" || event.type === "TaskFailed";
+}
+
+/** Whether it answers a timer or a sub-orchestration. */
+function answersOther({ type }: IncomingEvent): boolean {
+  return (
+    type === "SubOrchestrationInstanceCompleted" ||
+    type === "SubOrchestrationInstanceFailed" ||
+    type === "TimerFired"
+  );
 }
 
 /** The history event that records an action; none for what only withdraws. */
