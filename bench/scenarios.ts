@@ -88,7 +88,11 @@ const idleInstances: Scenario = (folder) =>
     const addedMb = (await residentMb()) - beforeMb;
     const woken = await costOf(async () => {
       await closedLoop(IDLE, 500, (index) => hub.client.raiseEvent(ids[index] ?? "", "go"));
-      await closedLoop(IDLE, 500, (index) => hub.client.waitForCompletion(ids[index] ?? ""));
+      while ((await hub.client.list({ runtimeStatus: ["Running"], top: 1 })).instances.length > 0) await settle(1);
+    });
+    await closedLoop(IDLE, 500, async (index) => {
+      const { runtimeStatus } = await hub.client.waitForCompletion(ids[index] ?? "");
+      if (runtimeStatus !== "Completed") throw new Error(`${ids[index]} is ${runtimeStatus}`);
     });
     return {
       addedMb,
