@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { InvalidArgumentError } from "../core/errors.js";
+import { duplicateKey } from "../http/duplicate-key.js";
 
 /**
  * Reads an input given on the command line: JSON, `@file`, or `-` for standard input. Undefined where
  * nothing was given, and for an empty standard input.
  *
- * @throws InvalidArgumentError for a file that cannot be read and for anything but JSON.
+ * @throws InvalidArgumentError for a file that cannot be read and for anything but JSON without a key that stands
+ * twice in an object.
  */
 export async function readJsonInput(option: string, given: string | undefined): Promise<unknown> {
   if (given === undefined) return undefined;
@@ -27,6 +29,14 @@ function readFile(option: string, file: string): string {
 }
 
 function parse(option: string, json: string, source: string): unknown {
+  const value = parseJson(option, json, source);
+  const twice = duplicateKey(json);
+  if (twice === undefined) return value;
+  const key = JSON.stringify(twice.key.slice(0, 80));
+  throw new InvalidArgumentError(option, `${source.slice(0, 80)} has the key ${key} twice in one object`);
+}
+
+function parseJson(option: string, json: string, source: string): unknown {
   try {
     return JSON.parse(json);
   } catch (cause) {

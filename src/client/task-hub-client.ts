@@ -1,4 +1,5 @@
 import {
+  checkOptions,
   parseFilterText,
   parseLabel,
   parseName,
@@ -150,6 +151,9 @@ const LIST_EXAMINES = 5000;
 const PURGE_PAGE = 500;
 const PURGE_BATCH = 100;
 
+/** What somebody who knows Durable Functions 2.x may mean who hands in a text instead of options. */
+const STRAY_OPTIONS = ": startNew(name, { instanceId, input })";
+
 /** The most that is kept of who asked, in UTF-16 code units. */
 const MAX_REQUESTER_LENGTH = 512;
 
@@ -203,6 +207,7 @@ export class TaskHubClient {
     orchestrator: OrchestrationDefinition | string,
     options: StartNewOptions & { readonly input?: unknown } = {},
   ): Promise<OrchestrationHandle> {
+    checkOptions(options, STRAY_OPTIONS);
     const name = parseName("name", typeof orchestrator === "string" ? orchestrator : orchestrator?.name);
     const requester = parseOptionalText("requester", options.requester);
     const command = this.#startCommand(name, options);
@@ -226,6 +231,7 @@ export class TaskHubClient {
 
   /** Instances in order of creation, a page at a time; a page of large payloads is short. */
   async list(options: ListOptions = {}): Promise<InstancePage> {
+    checkOptions(options);
     const filter = listFilter(options);
     const limit = parseTop(options.top);
     const after =
@@ -250,6 +256,7 @@ export class TaskHubClient {
    * @throws WaitTimeoutError, InstanceNotFoundError
    */
   async waitForStart(instanceId: string, limit: WaitLimit = {}): Promise<OrchestrationStatus> {
+    checkOptions(limit);
     const isStarted = ({ instance }: InstanceRecord): boolean => instance.status !== "Pending";
     return this.#wait(parseInstanceId(instanceId), limit, { end: false }, isStarted);
   }
@@ -260,6 +267,7 @@ export class TaskHubClient {
    * @throws WaitTimeoutError, InstanceNotFoundError
    */
   async waitForCompletion(instanceId: string, limit: WaitLimit = {}): Promise<OrchestrationStatus> {
+    checkOptions(limit);
     const isEnded = ({ instance }: InstanceRecord): boolean => !isLive(instance.status);
     return this.#wait(parseInstanceId(instanceId), limit, { end: true }, isEnded);
   }
@@ -317,6 +325,7 @@ export class TaskHubClient {
     reason?: string,
     options: { readonly recursive?: boolean } = {},
   ): Promise<void> {
+    checkOptions(options);
     const why = parseReason(reason);
     const output = encodeValue(this.#codec, why, "the reason");
     await this.#signal("terminate", {
@@ -358,6 +367,7 @@ export class TaskHubClient {
     instanceId: string,
     options: { readonly newInstanceId?: boolean; readonly requester?: string } = {},
   ): Promise<OrchestrationHandle> {
+    checkOptions(options);
     const id = parseInstanceId(instanceId);
     const record = await this.#store.get(id);
     if (record === undefined) throw new InstanceNotFoundError(id);
@@ -386,6 +396,7 @@ export class TaskHubClient {
    * @throws InvalidStateError while it is live.
    */
   async purge(instanceId: string, options: { readonly recursive?: boolean } = {}): Promise<number> {
+    checkOptions(options);
     const id = parseInstanceId(instanceId);
     const answer = await this.#execute({ kind: "purge", instanceId: id, atMs: this.#env.now() });
     if (answer.outcome === "notFound") return 0;
@@ -401,6 +412,7 @@ export class TaskHubClient {
    * @returns how many were deleted.
    */
   async purgeBy(filter: PurgeFilter = {}): Promise<number> {
+    checkOptions(filter);
     const { onProgress, ...rest } = filter;
     const pace = new Pace(this.#env);
     let instancesDeleted = 0;
@@ -419,6 +431,7 @@ export class TaskHubClient {
 
   /** One page of {@link purgeBy}, for who shows progress from afar. */
   async purgePage(options: PurgePageOptions = {}): Promise<PurgedPage> {
+    checkOptions(options);
     return this.#purgePage(new Pace(this.#env), options);
   }
 
@@ -449,6 +462,7 @@ export class TaskHubClient {
   async listRefusals(
     options: { readonly instanceId?: string; readonly top?: number } = {},
   ): Promise<readonly Refusal[]> {
+    checkOptions(options);
     await this.#refusals.flush();
     return this.#store.refusals({
       limit: parseTop(options.top),

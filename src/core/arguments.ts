@@ -90,6 +90,16 @@ export function parseFilterText(parameter: string, value: unknown): string | und
   return text;
 }
 
+/**
+ * An object of options, as the last argument of a call.
+ *
+ * @param hint what whoever hands in something else probably means.
+ */
+export function checkOptions(value: unknown, hint = ""): void {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return;
+  throw new InvalidArgumentError("options", `must be an object${hint}`);
+}
+
 /** Any text, or nothing. */
 export function parseOptionalText(parameter: string, value: unknown): string | undefined {
   if (value === undefined || typeof value === "string") return value;

@@ -246,6 +246,30 @@ onMemorySqliteAndPostgres("names and labels", [fine, waits, inside, echo], (hub)
     expect(await refusalOf(() => call(hub().client))).toMatchObject({ code: "InvalidArgument" });
   });
 
+  test.each([
+    "startNew",
+    "list",
+    "waitForStart",
+    "waitForCompletion",
+    "purge",
+    "purgeBy",
+    "purgePage",
+    "listRefusals",
+  ])("%s: options that are none are refused as such", async (call) => {
+    const { client } = hub();
+    const first = ["list", "purgeBy", "purgePage", "listRefusals"].includes(call) ? [] : ["fine"];
+    for (const options of [null, "a-well-known-id", 5, ["a"]]) {
+      const refusal = await refusalOf(() => misuse(client, call, ...first, options));
+      expect(refusal).toMatchObject({ code: "InvalidArgument" });
+      expect(String(refusal)).toContain("must be an object");
+    }
+  });
+
+  test("a start as Durable Functions 2.x writes it is told how it is written here", async () => {
+    const refusal = await refusalOf(() => start(hub().client, "fine", "a-well-known-id", "input"));
+    expect(String(refusal)).toContain("startNew(name, { instanceId, input })");
+  });
+
   test("the ends of time are moments like others", async () => {
     const { client } = hub();
     const far = await client.startNew(fine, { startAt: new Date(8.64e15) });

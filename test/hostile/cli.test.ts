@@ -55,6 +55,13 @@ describe("an ID on the command line", () => {
 });
 
 describe("input on the command line", () => {
+  test("that has a key twice is refused with the key: which of the two counts is nobody's guess", async () => {
+    const input = '{"amount":1,"to":{"amount":1,"amount":2}}';
+    const ended = await tenure(["start-new", "echo", "--id", "twice", "--input", input, "--db", file]);
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toContain('the key "amount" twice');
+  });
+
   test("that is nested 100,000 deep, from standard input, is refused with where it is", async () => {
     const input = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
     const ended = await tenure(["start-new", "echo", "--id", "deep", "--input", "-", "--db", file], {

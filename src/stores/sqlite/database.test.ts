@@ -1,4 +1,13 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
@@ -274,6 +283,21 @@ describe("a SQLite too old for sharing", () => {
     first.close();
     open(Old);
   });
+});
+
+test("what an engine finds in the log of a dead one is in the file before it goes on", () => {
+  const dead = open();
+  dead.write([start("order-1")]);
+  const found = join(folder, "found.db");
+  for (const suffix of ["", "-wal"]) copyFileSync(`${file}${suffix}`, `${found}${suffix}`);
+  dead.close();
+  const next = new SqliteDatabase(RealDriver, { file: found, taskHub: "default" });
+  onTestFinished(() => next.close());
+  next.join({ id: "w", host: "h", pid: 1, sinceMs: 1, orchestrations: [], activities: [] });
+  // The log is lost, as it may be that was never flushed.
+  file = join(folder, "without-log.db");
+  copyFileSync(found, file);
+  expect(read("select id from inst")).toMatchObject([{ id: "order-1" }]);
 });
 
 test("damage is no conflict that could be tried again, and neither is a fault of ours", () => {

@@ -108,6 +108,7 @@ export class SqliteDatabase {
     const shared = !this.#lock.isHeld;
     if (this.#joined || (shared && !this.#lock.take())) throw heldBy(this.#connection);
     try {
+      this.#connection.checkpoint(); // before anything is told, or begun, that rests on it
       showWorker(this.#connection, this.#hub, worker);
     } catch (error) {
       if (shared) this.#lock.release();
