@@ -88,7 +88,8 @@ const idleInstances: Scenario = (folder) =>
     const addedMb = (await residentMb()) - beforeMb;
     const woken = await costOf(async () => {
       await closedLoop(IDLE, 500, (index) => hub.client.raiseEvent(ids[index] ?? "", "go"));
-      while ((await hub.client.list({ runtimeStatus: ["Running"], top: 1 })).instances.length > 0) await settle(1);
+      while ((await hub.client.list({ runtimeStatus: ["Running"], top: 1 })).instances.length > 0)
+        await settle(1);
     });
     await closedLoop(IDLE, 500, async (index) => {
       const { runtimeStatus } = await hub.client.waitForCompletion(ids[index] ?? "");

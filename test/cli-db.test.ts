@@ -1,5 +1,9 @@
 // `tenure db` as real processes of the built CLI, on a real server.
-import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, describe, expect, onTestFinished, test } from "vitest";
+import { TaskHub } from "../src/index.js";
 import { cleanUp, type Result, tenure } from "./cli-process.js";
 import { connect, dropSchema, freshSchema, postgresUrl, storeUrl } from "./postgres-schema.js";
 
@@ -114,4 +118,20 @@ describe("without a server", () => {
     expect(refused.stderr).toMatch(/store/i);
     expect(refused.stderr).not.toMatch(/secret|sec[#/]ret|ada|    at /);
   });
+});
+
+test("check tells that nothing is wrong with a file, or what is, and exits 1", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tenure-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const store = `sqlite:${join(folder, "hub.db")}`;
+  await using hub = await TaskHub.open({ store, functions: [] });
+  expect(await json("db", "check", "--store", store)).toEqual({ store, problems: [] });
+  await hub.close();
+  writeFileSync(join(folder, "hub.db"), "a text, and no database".repeat(500));
+  const damaged = await tenure(["db", "check", "--store", store]);
+  expect(damaged.code).toBe(1);
+  expect(damaged.stdout).toContain("not a SQLite file");
+  expect(damaged.stderr).toContain("restore a backup");
+  const missing = await tenure(["db", "check", "--store", `sqlite:${join(folder, "other.db")}`]);
+  expect(missing).toMatchObject({ code: 1, stdout: "" });
 });

@@ -4,7 +4,8 @@ import { type Location, parseLocation } from "../stores/postgres/location.js";
 
 /** A store as it is named on a command line or in TENURE_STORE. */
 export type NamedStore =
-  | { readonly kind: "memory" | "sqlite"; readonly description: string }
+  | { readonly kind: "memory"; readonly description: string }
+  | { readonly kind: "sqlite"; readonly description: string; readonly file: string }
   | { readonly kind: "postgres"; readonly description: string; readonly location: Location };
 
 /**
@@ -14,7 +15,8 @@ export type NamedStore =
  */
 export function parseStore(store: string): NamedStore {
   if (store === "memory") return { kind: "memory", description: store };
-  if (/^sqlite:./.test(store)) return { kind: "sqlite", description: store };
+  if (/^sqlite:./.test(store))
+    return { kind: "sqlite", description: store, file: store.slice("sqlite:".length) };
   if (isPostgresUrl(store)) {
     const location = parseLocation(store);
     return { kind: "postgres", description: location.description, location };

@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { ConfigurationError } from "../../core/errors.js";
 import { DEFAULT_SCHEMA, type Location } from "../../stores/postgres/location.js";
+import { EXIT } from "../exit-code.js";
 import { parseWholeNumber } from "../option-values.js";
 import { type OutputFormat, print, say } from "../output.js";
 import { parseStore, storeFromEnvironment } from "../store-option.js";
@@ -17,9 +18,11 @@ interface PrintOptions extends StoreOptions {
   readonly from: number;
 }
 
-/** `db migrate`, `db status` and `db print`: the schema of a PostgreSQL store. */
+/** `db migrate`, `db status` and `db print`: the schema of a PostgreSQL store. `db check`: the file of a SQLite store. */
 export function addDb(program: Command): void {
-  const db = program.command("db").description("see to the schema of a PostgreSQL store");
+  const db = program
+    .command("db")
+    .description("see to a store: the schema of PostgreSQL, the file of SQLite");
   withOutput(withStore(db.command("migrate").description("bring the schema to this version"))).action(
     migrateDb,
   );
@@ -31,6 +34,14 @@ export function addDb(program: Command): void {
   )
     .option("--from <version>", "only what comes after this version", parseWholeNumber, 0)
     .action(printScript);
+  withOutput(
+    db
+      .command("check")
+      .description(
+        "read the whole file of a SQLite store, beside whatever uses it, and tell what is wrong with it",
+      )
+      .option("--store <store>", "sqlite:FILE (default: TENURE_STORE)"),
+  ).action(checkDb);
 }
 
 async function migrateDb(options: DbOptions): Promise<void> {
@@ -74,10 +85,39 @@ async function printScript(options: PrintOptions): Promise<void> {
   process.stdout.write(printSql(schema, options.from));
 }
 
+async function checkDb(options: DbOptions): Promise<void> {
+  const store = parseStore(required(storeOf(options), "sqlite:FILE"));
+  if (store.kind !== "sqlite") {
+    say(
+      store.kind === "postgres"
+        ? `${store.description}: PostgreSQL checks its files itself: see pg_amcheck and data checksums.`
+        : "A store in memory has no file. Nothing to do.",
+    );
+    return;
+  }
+  const { problemsIn } = await import("../../stores/sqlite/check.js");
+  const problems = await problemsIn(store.file);
+  await print(options.output, { store: store.description, problems }, (tables) =>
+    problems.length === 0
+      ? `${store.description}: nothing is wrong.`
+      : tables.listTable(
+          process.stdout,
+          ["problem"],
+          problems.map((problem) => [problem]),
+        ),
+  );
+  if (problems.length === 0) return;
+  say(`${store.description} is damaged: stop what uses it, and restore a backup.`);
+  process.exitCode = EXIT.error;
+}
+
+function required(store: string | undefined, form: string): string {
+  if (store !== undefined) return store;
+  throw new ConfigurationError(`No store: give --store ${form}, or set TENURE_STORE.`);
+}
+
 function locationOf(options: StoreOptions): Location | undefined {
-  const store = storeOf(options);
-  if (store !== undefined) return parsePostgres(store);
-  throw new ConfigurationError("No store: give --store postgres://…, or set TENURE_STORE.");
+  return parsePostgres(required(storeOf(options), "postgres://…"));
 }
 
 function storeOf({ store }: StoreOptions): string | undefined {
