@@ -35,3 +35,21 @@ test("does not go back because an answer took long, but does when the store's cl
   clock.hear(1000);
   expect(clock.now()).toBe(1000);
 });
+
+test("goes by the swiftest of the last answers: one that lags does not put it behind for what is timed meanwhile", () => {
+  const times = { own: 0, monotonic: 0 };
+  const clock = clockAt(times);
+  const hear = (tookMs: number): void => {
+    times.monotonic += 1000;
+    clock.hear(50_000 + times.monotonic - tookMs);
+  };
+  hear(200);
+  expect(clock.now()).toBe(50_800);
+  hear(3);
+  expect(clock.now()).toBe(51_997);
+  for (let answers = 0; answers < 6; answers++) hear(400);
+  expect(clock.now()).toBe(57_997);
+  // Its swift answer is long ago by now: the two clocks may have drifted apart.
+  for (let answers = 0; answers < 3; answers++) hear(400);
+  expect(clock.now()).toBe(60_600);
+});
