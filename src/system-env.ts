@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { performance } from "node:perf_hooks";
 import { setImmediate as nextRound } from "node:timers/promises";
 import type { Env, Logger } from "./core/env.js";
@@ -35,7 +36,9 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       resolve();
     };
     const timer = setTimeout(done, Math.min(Math.max(ms, 0), MAX_TIMER_MS));
-    signal?.addEventListener("abort", done, { once: true });
+    if (signal === undefined) return;
+    setMaxListeners(0, signal); // any number of loops may end by one signal, and Node would warn of a leak
+    signal.addEventListener("abort", done, { once: true });
   });
 }
 
