@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { performance } from "node:perf_hooks";
 import { setImmediate as nextRound } from "node:timers/promises";
 import type { Env, Logger } from "./core/env.js";
@@ -35,7 +36,10 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       resolve();
     };
     const timer = setTimeout(done, Math.min(Math.max(ms, 0), MAX_TIMER_MS));
-    signal?.addEventListener("abort", done, { once: true });
+    if (signal === undefined) return;
+    // Much may wait for one end, and each takes its listener away: no leak to be warned of.
+    setMaxListeners(Number.POSITIVE_INFINITY, signal);
+    signal.addEventListener("abort", done, { once: true });
   });
 }
 
