@@ -2,8 +2,8 @@
  * Turns against commands, on one instance ID.
  *
  * What it shows: whatever workers believe, however long a turn stalls, whoever ends, purges or starts the ID
- * anew meanwhile, a turn is committed to the very state that it was made from, or not at all; and every
- * message is taken in once, by the execution that it was for.
+ * anew meanwhile, a turn is committed to the very state that it was made from, or not at all; every message is
+ * taken in once, by the execution that it was for; and a timer fires once in a run, if it does.
  *
  * How to read it. A `proctype` is a program that runs beside the others; Spin tries every order of their steps.
  * `do :: a :: b od` repeats: any branch whose first step can be done may be chosen. A step waits until its
@@ -34,8 +34,11 @@
 #ifndef NEXTS
 #define NEXTS 1      /* continue-as-new */
 #endif
+#ifndef LOCALS
+#define LOCALS 2     /* turns that take in neither a message nor a timer: activities of this process, adoption */
+#endif
 #ifndef TIMERS
-#define TIMERS 2     /* turns that take in no message: timers, activities of this process, adoption */
+#define TIMERS 0     /* turns that set the timer: 0 or 1 */
 #endif
 #ifndef REPEATS
 #define REPEATS 0    /* messages that the mailbox hands over though they were consumed */
@@ -94,6 +97,15 @@ Message message[MESSAGES];
 unsigned sent : 4;           /* how many messages there ever were */
 byte firstMail;              /* which of them start an execution, one bit each */
 
+/* The ID's timer: its row in `timer`, whose key has iid and generation; and what the history says of it. */
+typedef Timer {
+  bit there;
+  unsigned iid : 2;
+  unsigned generation : 3;
+  bit open                   /* in the history of this run: set, and it has not fired */
+};
+Timer timer;
+
 /* ---- What really is. --------------------------------------------------------------------------------- */
 
 unsigned trueLive : 2;       /* runs that began and have not ended */
@@ -102,8 +114,8 @@ bit trueAnswers;             /* the answer on its way is for the execution that 
 
 /* ---- How often things happened. ---------------------------------------------------------------------- */
 
-unsigned starts : 3; unsigned events : 2; unsigned results : 2; unsigned nexts : 2;
-unsigned timers : 2; unsigned repeats : 2; unsigned terminates : 2; unsigned purges : 2; unsigned rewinds : 2;
+unsigned starts : 3; unsigned events : 2; unsigned results : 2; unsigned nexts : 2; unsigned locals : 2; bit timers;
+unsigned repeats : 2; unsigned terminates : 2; unsigned purges : 2; unsigned rewinds : 2;
 bit replacing;               /* between the two transactions of the mutant TWO_TRANSACTIONS */
 
 /* ---- What a worker has in memory of the instance: worker/resident.ts. -------------------------------- */
@@ -117,6 +129,7 @@ typedef Memory {
   unsigned mailSeen : 3;     /* by this turn, or an earlier one */
   unsigned mailReceived : 3; /* the highest in memory */
   byte inbox;                /* messages, one bit each */
+  bit fired;                 /* the timer's firing is in the inbox, too */
   bit trueIsCurrent          /* the row is still as this says */
 };
 Memory memory[WORKERS];
@@ -127,10 +140,20 @@ Memory memory[WORKERS];
 #define ENDS 2
 typedef Commit {
   byte consumed;
+  bit fired;
+  bit setsTimer;
   unsigned outcome : 2;
   bit trueWritten            /* it was written */
 };
 Commit commit[WORKERS];
+
+/* What a worker's read of due timers said: worker/timer-loop.ts. It may be handed over long after. */
+typedef Due {
+  bit there;
+  unsigned iid : 2;
+  unsigned generation : 3
+};
+Due due[WORKERS];
 
 #define BIT(n) (1 << (n))
 
@@ -175,6 +198,13 @@ hidden byte i, j, missing;
 #define MESSAGES_EXIST(w) (missing == 0)
 #endif
 
+#ifdef NO_TIMERS
+#define TIMER_IS_SET(w) true
+#else
+#define TIMER_IS_SET(w) (!commit[w].fired || \
+  (timer.there && timer.iid == memory[w].iid && timer.generation == memory[w].generation))
+#endif
+
 /* A lease in place of the state: whoever claimed last may write. */
 #ifdef LEASE_IS_GUARD
 #define LEASE_HOLDS(w) (row.owner == (w) + 1)
@@ -216,6 +246,15 @@ inline send(what, toRun, toGeneration) {
   sent++
 }
 
+inline setTimer() {
+  timer.there = 1; timer.iid = row.iid; timer.generation = row.generation
+}
+
+/* The row of the timer is deleted, whatever becomes of the timer. */
+inline deleteTimer() {
+  timer.there = 0; timer.iid = 0; timer.generation = 0
+}
+
 /* A message is deleted. What it was is forgotten where nobody can still hand it over. */
 inline delete(n) {
   message[n].there = 0;
@@ -234,6 +273,7 @@ inline finishRun(how, byItsTurn) {
   row.status = how;
   trueLive--;
   change();
+  deleteTimer();
   for (i : 0 .. MESSAGES - 1) {
     if
     :: message[i].there && message[i].iid == row.iid ->
@@ -286,6 +326,7 @@ inline beginRun() {
   row.sequence = 0;
   row.written = 0;
   row.status = LIVE;
+  timer.open = 0;
   change();
   beginExecution()
 }
@@ -332,11 +373,12 @@ end:
        };
        row.status = ABSENT; row.runNumber = 0; row.generation = 0; row.sequence = 0; row.token = 0; row.mail = 0;
        row.written = 0; row.iid = 0;
+       timer.open = 0;
        change();
        check()
      }
 
-  /* Rewind: a failed run goes on in a new generation, whose history is its first commit. */
+  /* Rewind: a failed run goes on in a new generation, whose history is its first commit. Open timers are set again. */
   :: d_step { rewinds < REWINDS && row.status == FAILED ->
        rewinds++;
        trueLive++;
@@ -345,6 +387,10 @@ end:
        row.sequence = 1;
        drawToken(row.token + 1);
        row.status = LIVE;
+       if
+       :: timer.open -> setTimer()
+       :: else
+       fi;
        change();
        beginExecution();
        check()
@@ -382,12 +428,13 @@ end:
 
 inline drop(w) {
   memory[w].loaded = 0; memory[w].stale = 0; memory[w].iid = 0; memory[w].generation = 0;
-  memory[w].sequence = 0; memory[w].mailSeen = 0; memory[w].mailReceived = 0; memory[w].inbox = 0;
+  memory[w].sequence = 0; memory[w].mailSeen = 0; memory[w].mailReceived = 0; memory[w].inbox = 0; memory[w].fired = 0;
   memory[w].trueIsCurrent = 0
 }
 
 inline forgetCommit(w) {
-  commit[w].consumed = 0; commit[w].outcome = 0; commit[w].trueWritten = 0
+  commit[w].consumed = 0; commit[w].fired = 0; commit[w].setsTimer = 0; commit[w].outcome = 0;
+  commit[w].trueWritten = 0
 }
 
 /*
@@ -453,11 +500,23 @@ inline receive(w, m) {
   fi
 }
 
+/* What a read of due timers said is handed over: Dispatcher.fire. */
+inline fire(w) {
+  if
+  :: due[w].iid != memory[w].iid || due[w].generation < memory[w].generation
+  :: due[w].iid == memory[w].iid && due[w].generation == memory[w].generation -> memory[w].fired = 1
+  :: due[w].iid == memory[w].iid && due[w].generation > memory[w].generation -> drop(w)
+  fi;
+  due[w].there = 0; due[w].iid = 0; due[w].generation = 0
+}
+
 /* Takes what waits, and runs the turn. What it will lead to (how) is the code's own business: anything. */
 inline takeTurn(w, how) {
   commit[w].consumed = memory[w].inbox;
+  commit[w].fired = memory[w].fired;
   commit[w].outcome = how;
   memory[w].inbox = 0;
+  memory[w].fired = 0;
   memory[w].mailSeen = memory[w].mailReceived
 }
 
@@ -472,7 +531,7 @@ inline commitTurn(w) {
   };
   if
   :: SAME_ROW(w) && IS_LIVE && SAME_GENERATION(w) && SAME_SEQUENCE(w) && SAW_ALL_MAIL(w) && MESSAGES_EXIST(w) &&
-     LEASE_HOLDS(w) ->
+     TIMER_IS_SET(w) && LEASE_HOLDS(w) ->
      accepted = 1;
      assert(row.status == LIVE);                             /* what has ended stays as it ended */
      assert(memory[w].trueIsCurrent);                    /* one commit wins on each state */
@@ -487,6 +546,16 @@ inline commitTurn(w) {
        :: else
        fi
      };
+     if
+     :: commit[w].fired ->
+        assert(timer.open);                                  /* a timer fires once in a run */
+        timer.open = 0;
+#ifndef FIRED_TIMER_STAYS
+        deleteTimer()
+#endif
+     :: commit[w].setsTimer -> timer.open = 1; setTimer()
+     :: else
+     fi;
      change();
      memory[w].trueIsCurrent = 1;                            /* the one that made it knows it, in a moment */
      row.written = 1;
@@ -496,6 +565,8 @@ inline commitTurn(w) {
      :: commit[w].outcome == CONTINUES ->
         row.sequence = 0;
         row.generation++;
+        deleteTimer();
+        timer.open = 0;
         drawToken(row.token + 1);
         /* Results were for the old generation; events are for the run and go on. */
         for (i : 0 .. MESSAGES - 1) {
@@ -533,6 +604,7 @@ inline advance(w) {
   :: commit[w].outcome == CONTINUES ->
      memory[w].generation++;
      memory[w].sequence = 0;
+     memory[w].fired = 0;
      for (i : 0 .. MESSAGES - 1) {                           /* beginGeneration: only the run's mail remains */
        if
        :: message[i].kind == RESULT -> memory[w].inbox = memory[w].inbox & ~BIT(i)
@@ -545,10 +617,11 @@ inline advance(w) {
 }
 
 /* Resident.isReady: something came in; in a new generation, its start is among it. Events wait for that. */
-#define IS_READY(w) (memory[w].inbox != 0 && (memory[w].sequence > 0 || (memory[w].inbox & firstMail) != 0))
+#define IS_READY(w) ((memory[w].inbox != 0 || memory[w].fired) && \
+  (memory[w].sequence > 0 || (memory[w].inbox & firstMail) != 0))
 
-/* What needs no message: a timer of this generation, an activity that ran here, an adoption. */
-#define HAS_TIMER(w) (memory[w].inbox == 0 && memory[w].sequence > 0 && timers < TIMERS)
+/* What needs no message: an activity of this generation that ran here, an adoption. */
+#define HAS_LOCAL(w) (memory[w].inbox == 0 && !memory[w].fired && memory[w].sequence > 0 && locals < LOCALS)
 
 #define RECEIVES(w, m) d_step { memory[w].loaded && !memory[w].stale && IS_NEXT(w, m) -> receive(w, m) }
 
@@ -576,15 +649,23 @@ end:
   :: RECEIVES(w, 6)
 #endif
 
+#if TIMERS > 0
+  /* The timer loop: it reads when the timer is due, and hands over what it read; neither waits for anything else. */
+  :: d_step { timer.there && !due[w].there ->
+       due[w].there = 1; due[w].iid = timer.iid; due[w].generation = timer.generation }
+  :: d_step { due[w].there && memory[w].loaded -> fire(w) }
+#endif
+
   /* Stale memory is dropped before its next turn. */
   :: d_step { memory[w].stale -> drop(w) }
 
   /* A turn; its end, or how it goes on, is anything. */
   :: atomic {
-       memory[w].loaded && !memory[w].stale && (IS_READY(w) || HAS_TIMER(w)) ->
-       timers = (memory[w].inbox == 0 -> timers + 1 : timers);
+       memory[w].loaded && !memory[w].stale && (IS_READY(w) || HAS_LOCAL(w)) ->
+       locals = (memory[w].inbox == 0 && !memory[w].fired -> locals + 1 : locals);
        if
        :: takeTurn(w, GOES_ON)
+       :: timers < TIMERS && !memory[w].fired -> timers++; takeTurn(w, GOES_ON); commit[w].setsTimer = 1
        :: nexts < NEXTS -> nexts++; takeTurn(w, CONTINUES)
        :: how = COMPLETED; takeTurn(w, ENDS)
        :: REWINDS > 0 -> how = FAILED; takeTurn(w, ENDS)

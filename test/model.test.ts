@@ -14,6 +14,7 @@ describe.skipIf(missing.length > 0)("the model of starts, commits and leases", (
   test.each([
     { runs: "start whole", mutants: 5 },
     { runs: "START_COUNTS_AS_MAIL", mutants: 1 },
+    { runs: "NO_TIMERS", mutants: 2 },
   ])(
     "$runs: what is ours passes, and every mutant is caught",
     ({ runs, mutants }) => {

@@ -1,5 +1,6 @@
 import type { z } from "zod";
-import type { EndedStatus, RuntimeStatus, Tags } from "../core/instance.js";
+import type { ListOptions, PurgeFilter } from "../client/task-hub-client.js";
+import type { Tags } from "../core/instance.js";
 import type { IfEnded, IfLive } from "../core/start-policy.js";
 import type {
   executionSchema,
@@ -48,32 +49,14 @@ export interface StartRequest {
   readonly allowUnregistered?: boolean;
 }
 
-export interface ListRequest {
-  readonly runtimeStatus?: readonly RuntimeStatus[];
-  readonly name?: string;
-  readonly createdTimeFrom?: Date;
-  readonly createdTimeTo?: Date;
-  readonly lastUpdatedFrom?: Date;
-  readonly lastUpdatedTo?: Date;
-  readonly instanceIdPrefix?: string;
-  readonly tags?: Tags;
-  readonly top?: number;
-  readonly continuationToken?: string;
-}
+export type ListRequest = ListOptions;
 
 export interface ListAnswer {
   readonly instances: readonly StatusData[];
   readonly continuationToken: string | undefined;
 }
 
-export interface PurgeRequest
-  extends Omit<
-    ListRequest,
-    "runtimeStatus" | "lastUpdatedFrom" | "lastUpdatedTo" | "top" | "continuationToken"
-  > {
-  readonly runtimeStatus?: readonly EndedStatus[];
-  readonly recursive?: boolean;
-}
+export type PurgeRequest = Omit<PurgeFilter, "onProgress">;
 
 /**
  * A task hub that commands talk to: over HTTP, or in its store. Methods about one instance reject with

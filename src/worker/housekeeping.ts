@@ -13,7 +13,6 @@ export class Housekeeping {
   readonly #logger: Logger;
   readonly #isOurs: () => boolean;
   readonly #pulse: Pulse;
-  #stopped = false;
 
   constructor(env: Env, store: Store, logger: Logger, isOurs: () => boolean) {
     this.#env = env;
@@ -24,16 +23,15 @@ export class Housekeeping {
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#pulse.wake();
+    this.#pulse.stop();
   }
 
   async run(): Promise<void> {
     if (this.#store.sweep === undefined) return;
-    while (!this.#stopped) {
+    while (!this.#pulse.stopped) {
       // Not all at the same time, where many hubs live in one database.
       await this.#pulse.rest(SWEEP_MS * (0.9 + 0.2 * this.#env.random()));
-      if (!this.#stopped && this.#isOurs()) await this.#sweep();
+      if (!this.#pulse.stopped && this.#isOurs()) await this.#sweep();
     }
   }
 
@@ -41,7 +39,7 @@ export class Housekeeping {
     try {
       await this.#store.sweep?.();
     } catch (error) {
-      if (error instanceof StoreClosedError) this.#stopped = true;
+      if (error instanceof StoreClosedError) this.#pulse.stop();
       else this.#logger.warn("the store could not be swept; trying again later", { error });
     }
   }

@@ -40,7 +40,6 @@ export class Mailbox {
   readonly #taken = new Set<number>();
   #sweptMs: number;
   #readLateMs = Number.NEGATIVE_INFINITY;
-  #stopped = false;
 
   constructor(env: Env, store: Store, logger: Logger, owned: OwnedShards) {
     this.#env = env;
@@ -58,8 +57,7 @@ export class Mailbox {
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#pulse.wake();
+    this.#pulse.stop();
   }
 
   /** These shards are ours now: what waits there is read from the beginning. */
@@ -84,11 +82,11 @@ export class Mailbox {
     onRequests: (requests: readonly RequestMessage[]) => void,
   ): Promise<void> {
     const receivers = { onMail, onRequests };
-    while (!this.#stopped) {
+    while (!this.#pulse.stopped) {
       try {
         await this.#round(receivers);
       } catch (error) {
-        if (error instanceof StoreClosedError) this.#stopped = true;
+        if (error instanceof StoreClosedError) this.#pulse.stop();
         else this.#logger.warn("messages could not be read; trying again", { error });
         await this.#env.yieldNow();
       }
@@ -107,7 +105,7 @@ export class Mailbox {
     else await this.#readTaken(receivers);
     const from = { sweep: 0, low: this.#cursor.low, near: this.#cursor.near }[reach];
     await this.#readFrom(from, owned, receivers);
-    if (this.#stopped) return;
+    if (this.#pulse.stopped) return;
     this.#cursor.end(this.#env.monotonicMs());
     if (reach !== "near") this.#readLateMs = beganMs;
     if (sweep) this.#sweptMs = beganMs;
@@ -127,7 +125,7 @@ export class Mailbox {
 
   /** Page by page, until there is no more: a full page must not hide what comes after it. */
   async #readFrom(from: number, shards: Shards, receivers: Receivers): Promise<void> {
-    for (let after = from; !this.#stopped; ) {
+    for (let after = from; !this.#pulse.stopped; ) {
       const page = await this.#store.poll({ shards, after, limit: POLL_LIMIT });
       this.#handOver(page, receivers);
       const last = page.at(-1);

@@ -24,7 +24,6 @@ export class RetentionSweep {
   readonly #isOurs: () => boolean;
   readonly #pulse: Pulse;
   readonly #pace: Pace;
-  #stopped = false;
 
   /** `isOurs`: of several workers that share a hub, one sweeps. */
   constructor(env: Env, store: Store, logger: Logger, isOurs: () => boolean) {
@@ -42,12 +41,11 @@ export class RetentionSweep {
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#pulse.wake();
+    this.#pulse.stop();
   }
 
   async run(): Promise<void> {
-    while (!this.#stopped) {
+    while (!this.#pulse.stopped) {
       try {
         if (this.#isOurs()) await this.sweep();
       } catch (error) {
@@ -85,13 +83,13 @@ export class RetentionSweep {
           ...(after === undefined ? {} : { after }),
         }),
       );
-      for (let from = 0; from < page.records.length && !this.#stopped; from += BATCH) {
+      for (let from = 0; from < page.records.length && !this.#pulse.stopped; from += BATCH) {
         const batch = page.records.slice(from, from + BATCH);
         purged += await this.#pace.batch(() => this.#purge(batch));
       }
       after = page.next;
-    } while (after !== undefined && !this.#stopped);
-    while (!this.#stopped) {
+    } while (after !== undefined && !this.#pulse.stopped);
+    while (!this.#pulse.stopped) {
       const pruned = await this.#pace.batch(() =>
         this.#store.pruneExecutions({ status, endedBeforeMs, limit: BATCH }),
       );

@@ -70,7 +70,6 @@ export class TaskExchange {
   #asked: { readonly iids: Set<number>; readonly told: Promise<readonly TaskState[]> } | undefined;
   #registered: Promise<ReadonlySet<string>> | undefined;
   #registeredAtMs = Number.NEGATIVE_INFINITY;
-  #stopped = false;
   #closed = false;
 
   constructor(parts: TaskExchangeParts) {
@@ -90,7 +89,7 @@ export class TaskExchange {
   /** Takes tasks until it is stopped. */
   async run(): Promise<void> {
     const { env, logger } = this.#parts;
-    while (!this.#stopped) {
+    while (!this.#pulse.stopped) {
       let more = false;
       try {
         more = await this.#take();
@@ -106,8 +105,7 @@ export class TaskExchange {
 
   /** Takes no more. */
   stop(): void {
-    this.#stopped = true;
-    this.#pulse.wake();
+    this.#pulse.stop();
   }
 
   /** Lets others take what this worker holds and has not answered; call after {@link stop}, and once nothing runs. */
@@ -246,7 +244,7 @@ export class TaskExchange {
     limit: number,
   ): Promise<boolean> {
     const { tasks, worker, queues } = this.#parts;
-    if (this.#stopped || (activities.length === 0 && orchestrations.length === 0)) return false;
+    if (this.#pulse.stopped || (activities.length === 0 && orchestrations.length === 0)) return false;
     const claimed = await tasks.claim({
       worker,
       activities,

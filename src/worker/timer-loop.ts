@@ -36,7 +36,6 @@ export class TimerLoop {
   /** Left to others, until when. */
   readonly #passedOn = new Map<string, number>();
   #nextDueMs = Number.POSITIVE_INFINITY;
-  #stopped = false;
 
   constructor(env: Env, store: Store, logger: Logger, owned: OwnedShards) {
     this.#env = env;
@@ -75,12 +74,11 @@ export class TimerLoop {
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#pulse.wake();
+    this.#pulse.stop();
   }
 
   async run(fire: (timer: DueTimer) => void): Promise<void> {
-    while (!this.#stopped) await this.#pulse.rest(await this.#fireDue(fire));
+    while (!this.#pulse.stopped) await this.#pulse.rest(await this.#fireDue(fire));
   }
 
   /** @returns how long to rest. */
@@ -102,7 +100,7 @@ export class TimerLoop {
       if (timers.length === limit) return 0;
       return Math.min(Math.max(this.#nextDueMs - this.#env.now(), 0), this.#maxRestMs);
     } catch (error) {
-      if (error instanceof StoreClosedError) this.#stopped = true;
+      if (error instanceof StoreClosedError) this.#pulse.stop();
       else this.#logger.warn("due timers could not be read; trying again", { error });
       return RETRY_MS;
     }

@@ -1,5 +1,5 @@
 import pg from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { freshSchema } from "../postgres-schema.js";
 import { killAtEveryCall, type Way } from "./every-call.js";
 import { OwnServer } from "./own-server.js";
@@ -8,17 +8,8 @@ import { printSummary } from "./summary.js";
 /** Whoever comes next takes over at once what the killed one had. */
 const leaseTimes = { leaseMs: 2000, renewMs: 100, lateMs: 150 };
 
-let server: OwnServer;
-
-beforeAll(async () => {
-  server = await OwnServer.start();
-});
-
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-});
-
 test.for<Way>(["before", "after"])("killed %s each of its storage calls", async (way) => {
+  await using server = await OwnServer.start();
   const schema = freshSchema();
   const began = performance.now();
   const { killed, started, again, lost, doubled } = await killAtEveryCall({
@@ -39,12 +30,12 @@ test.for<Way>(["before", "after"])("killed %s each of its storage calls", async 
     errors: "",
   });
   expect([...lost, ...doubled]).toEqual([]);
-  expect(await leftIn(schema), "messages, timers and tasks that nobody will look at again").toBe(0);
+  expect(await leftIn(server, schema), "messages, timers and tasks that nobody will look at again").toBe(0);
   expect(killed, "as many as the scenario has calls of its own, at least").toBeGreaterThan(20);
 });
 
-async function leftIn(schema: string): Promise<number> {
-  const client = new pg.Client({ connectionString: server.url });
+async function leftIn({ url }: OwnServer, schema: string): Promise<number> {
+  const client = new pg.Client({ connectionString: url });
   await client.connect();
   const counts = ["message", "timer", "task", "waiter"].map(
     (table) => `(select count(*) from ${schema}.${table})`,

@@ -1,6 +1,6 @@
 // A process that is cut off from the server: it does not hear that its connections are gone, nor does the server.
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { type Member, until } from "../postgres/members.js";
 import { type Direction, Namespace } from "./namespace.js";
 import { OwnServer } from "./own-server.js";
@@ -13,15 +13,9 @@ const leaseTimes = { leaseMs: 4000, renewMs: 400, lateMs: 800 };
 const CUT_MS = 12_000;
 
 const missing = Namespace.missing();
-let server: OwnServer;
 
-beforeAll(async () => {
-  server = await OwnServer.start({ settings: ["listen_addresses=*"] });
-});
-
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-});
+/** The namespace reaches it from outside. */
+const settings = ["listen_addresses=*"];
 
 interface Cut {
   readonly name: string;
@@ -41,6 +35,7 @@ test("a process cut off for longer than its lease: others take over, and it come
   skip,
 }) => {
   if (missing !== undefined) return skip(missing);
+  await using server = await OwnServer.start({ settings });
   await using namespace = Namespace.create();
   const url = `postgres://postgres@${namespace.host}:${server.port}/postgres`;
   await using storm = await Storm.begin({
@@ -86,6 +81,7 @@ test("a process cut off for longer than its lease: others take over, and it come
 
 test("20 % of the packets are lost, each way, for 30 s", async ({ skip }) => {
   if (missing !== undefined) return skip(missing);
+  await using server = await OwnServer.start({ settings });
   await using namespace = Namespace.create();
   const url = `postgres://postgres@${namespace.host}:${server.port}/postgres`;
   await using storm = await Storm.begin({ fault: "20 % packet loss", server: url, processes: 2 });

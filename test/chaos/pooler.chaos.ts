@@ -1,25 +1,15 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { OwnServer } from "./own-server.js";
 import { Pooler, poolerProgram } from "./pooler.js";
 import { Storm } from "./storm.js";
 
 // Debian: apt-get install -y pgbouncer
 const program = poolerProgram();
-let server: OwnServer;
-let pooler: Pooler | undefined;
-
-beforeAll(async () => {
-  server = await OwnServer.start();
-  if (program !== undefined) pooler = await Pooler.start(program, server);
-});
-
-afterAll(async () => {
-  await pooler?.[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
 
 test("processes killed, behind a proxy that pools transactions, for 45 s", async ({ skip }) => {
-  if (pooler === undefined) return skip("there is no pgbouncer on the PATH");
+  if (program === undefined) return skip("there is no pgbouncer on the PATH");
+  await using server = await OwnServer.start();
+  await using pooler = await Pooler.start(program, server);
   await using storm = await Storm.begin({
     fault: "SIGKILL behind pgbouncer",
     server: pooler.url,
@@ -31,15 +21,16 @@ test("processes killed, behind a proxy that pools transactions, for 45 s", async
 });
 
 test("the proxy itself restarts every 2 to 5 s for 45 s", async ({ skip }) => {
-  if (pooler === undefined) return skip("there is no pgbouncer on the PATH");
-  const proxy = pooler;
+  if (program === undefined) return skip("there is no pgbouncer on the PATH");
+  await using server = await OwnServer.start();
+  await using pooler = await Pooler.start(program, server);
   await using storm = await Storm.begin({
     fault: "pgbouncer restarts",
-    server: proxy.url,
+    server: pooler.url,
     parameters: { pooled: "true" },
   });
   await storm.rage(45_000, [2000, 5000], async () => {
-    await proxy.restart();
+    await pooler.restart();
     return true;
   });
   const { broken } = await storm.settle();

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { until } from "../postgres/members.js";
 import { OwnServer } from "./own-server.js";
 import { Relay } from "./relay.js";
@@ -13,17 +13,8 @@ const PROCESSES = 3;
 /** Of one process, once all have their share: a quarter above it. */
 const MOST = Math.ceil((SHARDS / PROCESSES) * 1.25);
 
-let server: OwnServer;
-
-beforeAll(async () => {
-  server = await OwnServer.start();
-});
-
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-});
-
 test("every packet takes 50 to 500 ms each way, and now and then nothing passes for 3 s", async () => {
+  await using server = await OwnServer.start();
   await using relay = await Relay.to(server.port);
   await using storm = await Storm.begin({ fault: "slow network, stalls of 3 s", server: relay.url });
   const [first] = storm.members;

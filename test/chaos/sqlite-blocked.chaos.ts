@@ -9,11 +9,11 @@ test(`an orchestrator blocks the engine's event loop for seconds, ${BLOCKS} time
   await storm.rage(async () => {
     for (let round = 0; round < BLOCKS; round++) {
       const instanceId = `blocks-${round}`;
-      await client.startNew("job", { instanceId, input: { steps: 2, blocks: true } });
+      await client.startNew("blocks", { instanceId });
       storm.load.started.push(instanceId); // it is counted like all others
       expect(await client.waitForCompletion(instanceId)).toMatchObject({ runtimeStatus: "Completed" });
       expect(storm.engine.said).toContain(
-        `orchestrator 'job' (instance '${instanceId}') has blocked this process`,
+        `orchestrator 'blocks' (instance '${instanceId}') has blocked this process`,
       );
       storm.injected += 1;
     }

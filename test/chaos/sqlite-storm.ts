@@ -101,7 +101,7 @@ export class SqliteStorm implements AsyncDisposable {
   }
 
   /** Sums up, prints the table's line, and tells which promises were broken. */
-  async settle({ clockIsRight = true } = {}): Promise<Summary & { readonly broken: readonly string[] }> {
+  async settle(): Promise<Summary & { readonly broken: readonly string[] }> {
     const testimonies = this.witness.read();
     const { started: jobs, lost, errors } = this.load;
     const { client } = this.connection;
@@ -118,7 +118,7 @@ export class SqliteStorm implements AsyncDisposable {
       again: testimonies.length - new Set(testimonies.map(taskOf)).size,
       lost: lost.length,
       doubled: counted.length,
-      recoverMs: clockIsRight ? longestPause(testimonies) : 0,
+      recoverMs: longestPause(testimonies),
       seconds: (performance.now() - this.#began) / 1000,
       errors: [...errors].map(([code, count]) => `${count} ${code}`).join(", "),
     };

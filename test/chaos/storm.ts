@@ -4,12 +4,18 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { TaskHubClient } from "../../src/client/task-hub-client.js";
 import { TaskHub, type TaskHubConnection } from "../../src/index.js";
 import { miscounts } from "../postgres/counted.js";
-import { type Member, type MemberOptions, SharedHub, type Testimony } from "../postgres/members.js";
+import { type Member, type MemberOptions, SharedHub, type Testimony, until } from "../postgres/members.js";
 import { Load } from "./load.js";
 import { printSummary, type Summary } from "./summary.js";
 
 /** How many jobs are under way at a time. */
 const IN_FLIGHT = 60;
+
+/** Leases that end while a test waits. */
+export const SHORT_LEASE = { leaseMs: 2000, renewMs: 400, lateMs: 800 };
+
+/** How long a process that runs again has to write what it had decided. */
+const REFUSAL_MS = 5000;
 
 export interface StormOptions {
   /** What is done to them: the table's first column. */
@@ -105,6 +111,19 @@ export class Storm implements AsyncDisposable {
     const worked = this.hub.witness.read().some(({ pid }) => pid === member.pid);
     await this.join(1);
     return worked;
+  }
+
+  /**
+   * One of them stands still, and goes on. `stall` tells of which instances it had decided turns that were not written.
+   * @returns whether one of these was refused. Where nobody had taken it over, it is accepted: that shows nothing.
+   */
+  async stall(stall: (member: Member) => Promise<readonly string[]>): Promise<boolean> {
+    const member = this.any();
+    const before = member.refused.length;
+    const held = await stall(member);
+    const isRefused = async (): Promise<true | undefined> =>
+      member.refused.slice(before).some((id) => held.includes(id)) ? true : undefined;
+    return until(isRefused, REFUSAL_MS).catch(() => false);
   }
 
   any(): Member {

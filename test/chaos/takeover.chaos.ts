@@ -1,7 +1,7 @@
 // How long the shards of a process that goes are nobody's: the bounds that docs/postgres.md promises.
 import { writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { TaskHub, type TaskHubConnection } from "../../src/index.js";
 import { type Member, SharedHub, until } from "../postgres/members.js";
 import { OwnServer } from "./own-server.js";
@@ -12,18 +12,6 @@ const SHARDS = 256;
 const TIMES = 5;
 
 const program = poolerProgram();
-let server: OwnServer;
-let pooler: Pooler | undefined;
-
-beforeAll(async () => {
-  server = await OwnServer.start();
-  if (program !== undefined) pooler = await Pooler.start(program, server);
-});
-
-afterAll(async () => {
-  await pooler?.[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
 
 interface Way {
   /** For the line that is printed. */
@@ -72,20 +60,25 @@ const kill = (member: Member): Promise<void> => member.kill();
 const vanish = async (member: Member): Promise<void> => member.pause();
 
 test("ended as a deploy does: < 1 s", async () => {
+  await using server = await OwnServer.start();
   const way = { name: "SIGTERM", url: server.url, go: (member: Member) => member.close() };
   expect(await longestGap(way)).toBeLessThan(1000);
 });
 
 test("killed, on direct connections: <= 3 s", async () => {
+  await using server = await OwnServer.start();
   expect(await longestGap({ name: "SIGKILL", url: server.url, go: kill })).toBeLessThanOrEqual(3000);
 });
 
 test("gone without a word, its sessions still there: <= 15 s", async () => {
+  await using server = await OwnServer.start();
   expect(await longestGap({ name: "host lost", url: server.url, go: vanish })).toBeLessThanOrEqual(15_000);
 });
 
 test("killed, behind a proxy that pools transactions: <= 15 s", async ({ skip }) => {
-  if (pooler === undefined) return skip("there is no pgbouncer on the PATH");
+  if (program === undefined) return skip("there is no pgbouncer on the PATH");
+  await using server = await OwnServer.start();
+  await using pooler = await Pooler.start(program, server);
   const way = {
     name: "SIGKILL behind a proxy",
     url: pooler.url,
@@ -96,7 +89,9 @@ test("killed, behind a proxy that pools transactions: <= 15 s", async ({ skip })
 });
 
 test("killed, behind a proxy, with leases of 3 s in the URL: <= 5 s", async ({ skip }) => {
-  if (pooler === undefined) return skip("there is no pgbouncer on the PATH");
+  if (program === undefined) return skip("there is no pgbouncer on the PATH");
+  await using server = await OwnServer.start();
+  await using pooler = await Pooler.start(program, server);
   const way = {
     name: "SIGKILL behind a proxy, leaseMs=3000",
     url: pooler.url,

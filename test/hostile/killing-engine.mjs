@@ -10,13 +10,19 @@ function die() {
   for (;;);
 }
 
+/** Until the runtime aborts. In large pieces, so that a small heap is full before its collector has become slow. */
+function hoard() {
+  for (const hoarded = []; ; ) hoarded.push(Array.from({ length: 1_000_000 }, () => 0.5));
+}
+
 let began = () => {};
 const inFlight = new Promise((resolve) => {
   began = resolve;
 });
 
-const DEADLY = { activity: die, exit: () => process.exit(1) };
-const bomb = activity("bomb", () => DEADLY[way]());
+const TURNS = { turn: die, "hoarding turn": hoard };
+const ACTIVITIES = { activity: die, "hoarding activity": hoard, exit: () => process.exit(1) };
+const bomb = activity("bomb", () => ACTIVITIES[way]());
 const long = activity("long", async () => {
   began();
   await sleep(600_000);
@@ -24,8 +30,8 @@ const long = activity("long", async () => {
 const fine = orchestration("fine", async () => "fine");
 const patient = orchestration("patient", async (ctx) => ctx.callActivity(long));
 const poison = orchestration("poison", async (ctx) => {
-  if (way === "turn") die();
-  if (way in DEADLY) return ctx.callActivity(bomb);
+  TURNS[way]?.();
+  if (way in ACTIVITIES) return ctx.callActivity(bomb);
   const event = await ctx.waitForExternalEvent("go");
   if (event === "poison") die();
   return event;

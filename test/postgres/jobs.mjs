@@ -17,7 +17,8 @@ export function jobs(witness) {
     const result = randomUUID();
     // The machine's monotonic clock: one for all processes, and nobody sets it.
     const atMs = Number(process.hrtime.bigint() / 1000n) / 1000;
-    const line = { instanceId, executionId, taskId, fencingToken, result, pid: process.pid, atMs };
+    const clockMs = Date.now();
+    const line = { instanceId, executionId, taskId, fencingToken, result, pid: process.pid, atMs, clockMs };
     // Synchronously, so that the file knows more than anybody.
     if (witness !== undefined) appendFileSync(witness, `${JSON.stringify(line)}\n`);
     // Whoever takes the work over is spared.

@@ -256,6 +256,8 @@ const testimony = z.object({
   pid: z.number(),
   /** By the machine's monotonic clock. */
   atMs: z.number(),
+  /** By the clock of its process. */
+  clockMs: z.number(),
 });
 
 /** A run of an activity. */

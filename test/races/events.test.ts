@@ -1,6 +1,6 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { z } from "zod";
-import { GROUNDS, Racer, racersReady } from "./racers.js";
+import { GROUNDS, goneAfterEach, Racer, racersReady } from "./racers.js";
 
 const RAISERS = ["a", "b", "c"];
 const ROUNDS = 120;
@@ -19,14 +19,7 @@ const turned = z.object({
   }),
 });
 
-const racers: Racer[] = [];
-const removals: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const racer of racers) racer.kill();
-  await Promise.all(racers.splice(0).map((racer) => racer.ended()));
-  for (const remove of removals.splice(0)) await remove();
-});
+const { racers, removals } = goneAfterEach();
 
 test.for(GROUNDS)(
   "events that three processes raise $name while a fourth one continues, ends and restarts the instances are taken in once, or dropped and counted",

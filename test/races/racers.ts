@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterEach } from "vitest";
 import { StoreHeldError } from "../../src/core/errors.js";
 import type { Store } from "../../src/core/store.js";
 import { openPostgresStore } from "../../src/stores/postgres/store.js";
@@ -52,6 +53,18 @@ export class Racer {
   kill(): void {
     this.#child.kill("SIGKILL");
   }
+}
+
+/** Whatever is put in here goes after each test: racers first, then what they raced on. */
+export function goneAfterEach(): { readonly racers: Racer[]; readonly removals: (() => Promise<void>)[] } {
+  const racers: Racer[] = [];
+  const removals: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    for (const racer of racers) racer.kill();
+    await Promise.all(racers.splice(0).map((racer) => racer.ended()));
+    for (const remove of removals.splice(0)) await remove();
+  });
+  return { racers, removals };
 }
 
 /** Starts the racers, and returns once each has opened its store. */

@@ -1,8 +1,8 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import type { IfEndedAnswer, IfLive } from "../../src/core/start-policy.js";
 import { TestHub } from "../../src/stores/conformance/test-hub.js";
-import { GROUNDS, Racer, type Racetrack, racersReady } from "./racers.js";
+import { GROUNDS, goneAfterEach, Racer, type Racetrack, racersReady } from "./racers.js";
 
 const RACERS = ["a", "b", "c", "d"];
 const PROCESSES = RACERS.length;
@@ -25,14 +25,7 @@ const told = z.array(
 );
 type Told = z.infer<typeof told>[number];
 
-const racers: Racer[] = [];
-const removals: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const racer of racers) racer.kill();
-  await Promise.all(racers.splice(0).map((racer) => racer.ended()));
-  for (const remove of removals.splice(0)) await remove();
-});
+const { racers, removals } = goneAfterEach();
 
 interface Race {
   readonly ifLive: IfLive;

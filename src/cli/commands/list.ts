@@ -1,7 +1,8 @@
-import { type Command, Option } from "commander";
-import type { RuntimeStatus, Tags } from "../../core/instance.js";
+import type { Command } from "commander";
+import type { RuntimeStatus } from "../../core/instance.js";
 import { type ClientOptions, clientCommand, withRemote } from "../client-command.js";
-import { collectStatuses, collectTag, parseCount, parseMoment } from "../option-values.js";
+import { addFilters, type FilterOptions, filterOf } from "../filter-options.js";
+import { collectStatuses, parseCount, parseMoment } from "../option-values.js";
 import { print, say } from "../output.js";
 import type { ListRequest, Remote, StatusData } from "../remote.js";
 import { statusText } from "../status-table.js";
@@ -9,41 +10,24 @@ import { statusText } from "../status-table.js";
 /** The most that one page may hold. */
 const MAX_PAGE = 1000;
 
-interface ListOptions extends ClientOptions {
-  readonly status?: readonly RuntimeStatus[];
-  readonly runtimeStatus?: readonly RuntimeStatus[];
-  readonly name?: string;
-  readonly idPrefix?: string;
-  readonly tag?: Tags;
-  readonly createdFrom?: Date;
-  readonly createdAfter?: Date;
-  readonly createdTo?: Date;
-  readonly createdBefore?: Date;
+interface ListOptions extends ClientOptions, FilterOptions<RuntimeStatus> {
   readonly updatedFrom?: Date;
   readonly updatedTo?: Date;
   readonly top: number;
 }
 
 export function addList(program: Command): void {
-  clientCommand(program, "list", "list instances, in order of creation", ["get-instances"])
-    .option("--status <status,...>", "in one of these statuses", collectStatuses)
-    .option("--name <name>", "of this orchestrator")
-    .option("--id-prefix <text>", "whose ID begins so")
-    .option("--tag <key=value>", "with this label; may be repeated", collectTag)
-    .option("--created-from <time>", "created then or later", parseMoment)
-    .option("--created-to <time>", "created then or before", parseMoment)
+  const command = clientCommand(program, "list", "list instances, in order of creation", ["get-instances"]);
+  addFilters(command, { description: "in one of these statuses", collect: collectStatuses })
     .option("--updated-from <time>", "last updated then or later", parseMoment)
     .option("--updated-to <time>", "last updated then or before", parseMoment)
     .option("--top <count>", "at most so many", parseCount, 100)
-    .addOption(new Option("--runtime-status <status,...>").argParser(collectStatuses).hideHelp())
-    .addOption(new Option("--created-after <time>").argParser(parseMoment).hideHelp())
-    .addOption(new Option("--created-before <time>").argParser(parseMoment).hideHelp())
     .action(list);
 }
 
 async function list(options: ListOptions): Promise<void> {
   const { instances, more } = await withRemote(options, (remote) =>
-    pages(remote, filterOf(options), options.top),
+    pages(remote, requestOf(options), options.top),
   );
   await print(options.output, instances, (tables) =>
     tables.listTable(
@@ -78,17 +62,9 @@ async function pages(
   return { instances, more: next.instances.length > 0 || next.continuationToken !== undefined };
 }
 
-function filterOf(options: ListOptions): ListRequest {
-  const runtimeStatus = options.status ?? options.runtimeStatus;
-  const createdTimeFrom = options.createdFrom ?? options.createdAfter;
-  const createdTimeTo = options.createdTo ?? options.createdBefore;
+function requestOf(options: ListOptions): ListRequest {
   return {
-    ...(runtimeStatus === undefined ? {} : { runtimeStatus }),
-    ...(options.name === undefined ? {} : { name: options.name }),
-    ...(options.idPrefix === undefined ? {} : { instanceIdPrefix: options.idPrefix }),
-    ...(options.tag === undefined ? {} : { tags: options.tag }),
-    ...(createdTimeFrom === undefined ? {} : { createdTimeFrom }),
-    ...(createdTimeTo === undefined ? {} : { createdTimeTo }),
+    ...filterOf(options),
     ...(options.updatedFrom === undefined ? {} : { lastUpdatedFrom: options.updatedFrom }),
     ...(options.updatedTo === undefined ? {} : { lastUpdatedTo: options.updatedTo }),
   };

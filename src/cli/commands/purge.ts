@@ -1,6 +1,6 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { InvalidArgumentError } from "../../core/errors.js";
-import type { EndedStatus, Tags } from "../../core/instance.js";
+import type { EndedStatus } from "../../core/instance.js";
 import {
   addId,
   type ClientOptions,
@@ -11,43 +11,26 @@ import {
 } from "../client-command.js";
 import { confirm } from "../confirm.js";
 import { done } from "../done.js";
-import { collectEndedStatuses, collectTag, parseMoment } from "../option-values.js";
+import { addFilters, type FilterOptions, filterOf } from "../filter-options.js";
+import { collectEndedStatuses } from "../option-values.js";
 import { Progress } from "../progress.js";
 import type { PurgeRequest } from "../remote.js";
 
-interface PurgeOptions extends ClientOptions, IdOption {
+interface PurgeOptions extends ClientOptions, IdOption, FilterOptions<EndedStatus> {
   readonly all?: boolean;
-  readonly status?: readonly EndedStatus[];
-  readonly runtimeStatus?: readonly EndedStatus[];
-  readonly name?: string;
-  readonly idPrefix?: string;
-  readonly tag?: Tags;
-  readonly createdFrom?: Date;
-  readonly createdAfter?: Date;
-  readonly createdTo?: Date;
-  readonly createdBefore?: Date;
   readonly recursive?: boolean;
   readonly yes?: boolean;
 }
 
 export function addPurge(program: Command): void {
-  addId(
+  const command = addId(
     clientCommand(program, "purge", "delete an ended instance, or all ended ones that match", [
       "purge-history",
     ]),
-  )
-    .option("--all", "all ended instances")
-    .option("--status <status,...>", "ended in one of these statuses", collectEndedStatuses)
-    .option("--name <name>", "of this orchestrator")
-    .option("--id-prefix <text>", "whose ID begins so")
-    .option("--tag <key=value>", "with this label; may be repeated", collectTag)
-    .option("--created-from <time>", "created then or later", parseMoment)
-    .option("--created-to <time>", "created then or before", parseMoment)
+  ).option("--all", "all ended instances");
+  addFilters(command, { description: "ended in one of these statuses", collect: collectEndedStatuses })
     .option("--recursive", "their ended sub-orchestrations too")
     .option("-y, --yes", "do not ask")
-    .addOption(new Option("--runtime-status <status,...>").argParser(collectEndedStatuses).hideHelp())
-    .addOption(new Option("--created-after <time>").argParser(parseMoment).hideHelp())
-    .addOption(new Option("--created-before <time>").argParser(parseMoment).hideHelp())
     .action(purge);
 }
 
@@ -85,18 +68,4 @@ async function purgeMatching(filter: PurgeRequest, options: PurgeOptions): Promi
 
 function sentence(count: number): string {
   return count === 1 ? "1 instance was deleted." : `${count} instances were deleted.`;
-}
-
-function filterOf(options: PurgeOptions): PurgeRequest {
-  const runtimeStatus = options.status ?? options.runtimeStatus;
-  const createdTimeFrom = options.createdFrom ?? options.createdAfter;
-  const createdTimeTo = options.createdTo ?? options.createdBefore;
-  return {
-    ...(runtimeStatus === undefined ? {} : { runtimeStatus }),
-    ...(options.name === undefined ? {} : { name: options.name }),
-    ...(options.idPrefix === undefined ? {} : { instanceIdPrefix: options.idPrefix }),
-    ...(options.tag === undefined ? {} : { tags: options.tag }),
-    ...(createdTimeFrom === undefined ? {} : { createdTimeFrom }),
-    ...(createdTimeTo === undefined ? {} : { createdTimeTo }),
-  };
 }
