@@ -921,9 +921,10 @@ export const MUTANTS: readonly Mutant[] = [
     name: "late commits not followed",
     guard: "A former owner's last commit may take effect after its successor has read the instance.",
     edits: [
-      without(
+      edit(
         "worker/task-hub-worker.ts",
-        "this.#dispatcher.follow(await this.#persist((store) => store.heads(batch)));",
+        "async (iids) =>\n        this.#dispatcher.follow(await this.#persist((store) => store.heads(iids))),",
+        "async () => {},",
       ),
     ],
   },

@@ -7,10 +7,12 @@ import { createRegistry } from "../src/replay/definitions.js";
 import { LocalExecutor } from "../src/replay/local-executor.js";
 import { TaskHubWorker } from "../src/worker/task-hub-worker.js";
 import { EVENT, functionsOf, type Testimony } from "./app.js";
-import { type FaultKind, Faults } from "./faults.js";
+import { DirectedFaults } from "./directions.js";
+import { DrawnFaults, type FaultKind, type Faults } from "./faults.js";
 import type { Ground, Grounds } from "./ground.js";
 import { SimProcess, START_MS } from "./process.js";
 import { type Random, stream } from "./random.js";
+import type { Scene } from "./scene.js";
 import { Scheduler, type Strategy } from "./scheduler.js";
 import { type Effect, StoreLine } from "./store-line.js";
 import { type Operation, perform, type Told, type Workload } from "./workload.js";
@@ -31,6 +33,8 @@ export interface Plan {
   readonly workload: Workload;
   /** Faults that are left out, by number. */
   readonly without?: ReadonlySet<number>;
+  /** Says what otherwise is drawn, but for the order of steps. */
+  readonly scene?: Scene;
 }
 
 /** What is looked at while a schedule runs, and after it. */
@@ -46,6 +50,8 @@ export interface Run {
   readonly calls: readonly Call[];
   readonly bit: ReadonlyMap<FaultKind, number>;
   readonly faultsDrawn: number;
+  /** What was to go wrong and did not. */
+  readonly missed: readonly string[];
   readonly steps: number;
   /** Up to this step, the clients' calls and what the engine did about them explain each other. */
   readonly begunAgainAt: number;
@@ -117,16 +123,20 @@ class Schedule {
     this.#plan = plan;
     this.#observer = observer;
     this.#random = stream(plan.seed, "world");
+    const { scene } = plan;
     const strategies: readonly [Strategy, Strategy, Strategy] = ["uniform", "priority", "starve"];
     this.#scheduler = new Scheduler({
       random: stream(plan.seed, "steps"),
-      strategy: this.#random.pick(strategies),
-      hurry: this.#random.pick([0, 0.02, 0.1]),
+      strategy: scene === undefined ? this.#random.pick(strategies) : "uniform",
+      hurry: scene === undefined ? this.#random.pick([0, 0.02, 0.1]) : 0,
       onStep: (nowMs, actor, label) => this.#log.push(`${nowMs} ${actor}: ${label}`),
     });
-    this.#paceMs = this.#random.pick(PACES_MS);
-    this.#divided = this.#random.below(DIVIDED) === 0;
-    this.#faults = new Faults(stream(plan.seed, "faults"), plan.without);
+    this.#paceMs = scene === undefined ? this.#random.pick(PACES_MS) : 0;
+    this.#divided = scene === undefined ? this.#random.below(DIVIDED) === 0 : scene.divided === true;
+    this.#faults =
+      scene === undefined
+        ? new DrawnFaults(stream(plan.seed, "faults"), plan.without)
+        : new DirectedFaults(scene.directions);
     this.#line = new StoreLine({
       scheduler: this.#scheduler,
       random: stream(plan.seed, "line"),
@@ -143,21 +153,25 @@ class Schedule {
   }
 
   async run(): Promise<Run> {
-    const workers = 2 + this.#random.below(2);
+    const { scene } = this.#plan;
+    const workers = scene?.workers ?? 2 + this.#random.below(2);
     for (let n = 0; n < workers; n++) this.#startWorker();
+    if (scene?.joinsAtMs !== undefined) this.#startWorkerIn(scene.joinsAtMs);
     const working = this.#plan.workload.map((operations, n) => this.#startClient(n, operations));
     let left = working.length;
     for (const each of working) void each.then(() => left--);
     this.#ended(await this.#scheduler.run(() => left === 0, MAX_STEPS), "the clients never came to an end");
-    await this.#linger(this.#random.pick(LINGERS_MS));
+    await this.#linger(scene?.lingerMs ?? this.#random.pick(LINGERS_MS));
     await this.#heal();
     const begunAgainAt = this.#scheduler.taken;
-    if (this.#problems.length === 0 && this.#random.below(BEGUN_AGAIN) === 0) await this.#beginAgain();
+    const beginsAgain = scene === undefined && this.#random.below(BEGUN_AGAIN) === 0;
+    if (this.#problems.length === 0 && beginsAgain) await this.#beginAgain();
     return {
       log: this.#log,
       calls: this.#calls,
       bit: this.#faults.bit,
       faultsDrawn: this.#faults.drawn,
+      missed: this.#faults.missed,
       steps: this.#scheduler.taken,
       begunAgainAt,
       refusedCommits: this.#refused,
@@ -213,7 +227,8 @@ class Schedule {
       activities: [...registry.activities.keys()],
     };
     const board: TurnBoard = { cells: new BigInt64Array(new SharedArrayBuffer(24)), worker: info.id };
-    const replayEveryTurn = this.#random.below(4) === 0;
+    const { scene } = this.#plan;
+    const replayEveryTurn = scene === undefined && this.#random.below(4) === 0;
     const executor = new LocalExecutor({ registry, env, codec: jsonCodec, logger, board, replayEveryTurn });
     return new TaskHubWorker({
       store: this.#line.storeOf(process),
@@ -223,7 +238,7 @@ class Schedule {
       info,
       board,
       maxConcurrentActivities: 10,
-      maxResidentInstances: this.#random.pick(RESIDENTS),
+      maxResidentInstances: scene?.residents ?? this.#random.pick(RESIDENTS),
       onRefused: () => {},
     });
   }
@@ -235,8 +250,12 @@ class Schedule {
 
   #onCrash(process: SimProcess): void {
     if (!this.#workers.delete(process)) return;
-    const keeper: SimProcess = this.#newProcess("supervisor");
-    void keeper.env.sleep(this.#random.between(10, 4_000)).then(() => this.#startWorker());
+    this.#startWorkerIn(this.#random.between(10, 4_000));
+  }
+
+  #startWorkerIn(ms: number): void {
+    const keeper = this.#newProcess("supervisor");
+    void keeper.env.sleep(ms).then(() => this.#startWorker());
   }
 
   #clientOf(process: SimProcess): TaskHubClient {
@@ -355,9 +374,13 @@ class Schedule {
     await this.#heal();
   }
 
-  /** Gives every live instance what it may wait for. @returns those that were still live after a while. */
+  /**
+   * Gives every live instance what it may wait for; in a scene nothing: there it has it. @returns those that were still
+   * live after a while.
+   */
   async #healingRound(client: TaskHubClient, process: SimProcess): Promise<readonly string[]> {
-    for (const id of await this.#liveIds(client)) {
+    const waiting = this.#plan.scene === undefined ? await this.#liveIds(client) : [];
+    for (const id of waiting) {
       for (const act of [() => client.resume(id), () => client.raiseEvent(id, EVENT, this.#newEvent())])
         await act().catch(() => {}); // it may have ended meanwhile
     }

@@ -224,9 +224,12 @@ export class StoreLine {
     reply: (outcome: Outcome<T>, delayMs?: number) => void,
   ): Promise<void> {
     const { scheduler, faults, random, onCrash } = this.#parts;
-    const fault = faults.atCall((kind) => strikes(kind, point), stakeOf(point));
-    if (fault === "store down") this.#downUntilMs = scheduler.nowMs + random.between(...OUTAGE_MS);
-    if (fault === "disk full") this.#fullUntilMs = scheduler.nowMs + random.between(...OUTAGE_MS);
+    const can = (kind: CallFault): boolean => strikes(kind, point);
+    const struck = { process: process.name, label: point.label, can, stake: stakeOf(point) };
+    const { kind: fault, forMs } = faults.atCall(struck, scheduler.nowMs) ?? {};
+    const lasts = (least: number, most: number): number => forMs ?? random.between(least, most);
+    if (fault === "store down") this.#downUntilMs = scheduler.nowMs + lasts(...OUTAGE_MS);
+    if (fault === "disk full") this.#fullUntilMs = scheduler.nowMs + lasts(...OUTAGE_MS);
     const isFull = point.writes && scheduler.nowMs < this.#fullUntilMs;
     if (fault === "lost call" || isFull || scheduler.nowMs < this.#downUntilMs) {
       reply({ error: new StoreUnusableError("The simulated store cannot serve now.") });
@@ -251,11 +254,11 @@ export class StoreLine {
           process,
           `${point.label} held`,
           async () => reply(await this.#carryOut(process, effect)),
-          scheduler.nowMs + random.between(...LONG_MS),
+          scheduler.nowMs + lasts(...LONG_MS),
         );
         return;
       case "pause":
-        process.pausedUntilMs = scheduler.nowMs + random.between(...LONG_MS);
+        process.pausedUntilMs = scheduler.nowMs + lasts(...LONG_MS);
         break;
       case "clock":
         process.skewMs = random.between(-HOUR_MS, 2 * HOUR_MS);
@@ -267,7 +270,7 @@ export class StoreLine {
     switch (fault) {
       case "lease ended":
         point.endLease?.();
-        this.#renewFrom.set(process, scheduler.nowMs + random.between(...UNTOLD_MS));
+        this.#renewFrom.set(process, scheduler.nowMs + lasts(...UNTOLD_MS));
         break;
       case "lost reply":
         reply({ error: new StoreUnusableError("The answer of the simulated store was lost.") });
@@ -281,13 +284,13 @@ export class StoreLine {
           this.#network,
           `${point.label} again`,
           async () => void (await this.#carryOut(process, effect)),
-          scheduler.nowMs + random.below(3_000),
+          scheduler.nowMs + (forMs ?? random.below(3_000)),
         );
         break;
       default:
         break;
     }
-    reply(outcome, fault === "held reply" ? random.between(...LONG_MS) : 0);
+    reply(outcome, fault === "held reply" ? lasts(...LONG_MS) : 0);
   }
 
   async #carryOut<T>(process: SimProcess, effect: () => Promise<T>): Promise<Outcome<T>> {
