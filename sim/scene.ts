@@ -24,6 +24,8 @@ export interface Scene {
   readonly directions: readonly Direction[];
   /** For how long things may go wrong once the clients have done what they do. */
   readonly lingerMs: number;
+  /** By then everything must have ended, while things still go wrong: what is found late only is found too late. */
+  readonly inTime?: true;
 }
 
 /** What is tried of it, always the same. */

@@ -68,9 +68,10 @@ export const SCENES: readonly Scene[] = [
   {
     name: "an owner dies, and what it has begun is left",
     workers: 2,
-    clients: [client(start("a", [activity(6_000)]))],
-    directions: [{ call: "leases.renew", of: "worker1", fromMs: 3_000, fault: "crash before" }],
-    lingerMs: 3_000,
+    clients: [client(start("a", [activity(1_500)]))],
+    directions: [{ call: "leases.renew", of: "worker1", fromMs: 2_000, fault: "crash before" }],
+    lingerMs: 7_000,
+    inTime: true,
   },
   {
     name: "an owner stands still for longer than its lease",
@@ -96,6 +97,7 @@ export const SCENES: readonly Scene[] = [
     ],
     directions: [{ call: "leases.renew", of: "worker1", fromMs: 4_000, fault: "crash before" }],
     lingerMs: 5_000,
+    inTime: true,
   },
   {
     name: "a shard is lost with an event that was read, and comes back",
@@ -192,26 +194,30 @@ export const SCENES: readonly Scene[] = [
     lingerMs: 0,
   },
   {
-    name: "an activity ends while its instance's next run is read",
+    name: "an activity ends while its instance is read, of which another worker runs the next run",
     workers: 2,
     clients: [
       client(
         start("a", [activity(3_000)]),
-        pass(2_000),
-        start("a", [activity(8_000)], { ifLive: "terminate" }),
+        pass(2_700),
+        start("a", [activity(4_000)], { ifLive: "terminate" }),
       ),
     ],
     directions: [
+      { call: "leases.renew", of: "worker1", fromMs: 3_000, fault: "lease ended", forMs: 3_000 },
       { call: "heads", of: "worker1", fromMs: 4_000, fault: "held call", forMs: 6_000 },
-      { call: "load", of: "worker1", fromMs: 4_000, fault: "held call", forMs: 2_000 },
+      { call: "poll", of: "worker2", fromMs: 4_700, fault: "held call", forMs: 200 },
+      { call: "load", of: "worker1", fromMs: 4_700, fault: "held call", forMs: 600 },
     ],
-    lingerMs: 8_000,
+    lingerMs: 6_000,
   },
   {
     name: "an activity ends while its instance is read, in which another run of it has been answered",
     workers: 2,
     divided: true,
-    clients: [client(start("a", [activity(1_000), event]), pass(1_050), raise("a"))],
+    clients: [
+      client(start("a", [activity(1_000), event, event]), pass(1_050), raise("a"), pass(3_000), raise("a")),
+    ],
     directions: [
       { call: "commit a 1.0", of: "worker1", fault: "held call", forMs: 200 },
       { call: "load", of: "worker1", fromMs: 3_050, fault: "held call", forMs: 1_000 },
@@ -352,7 +358,7 @@ export const SCENES: readonly Scene[] = [
   {
     name: "a failed run is rewound",
     workers: 2,
-    clients: [client(start("a", [activity(10, 3)]), pass(3_000), { do: "rewind", id: "a" })],
+    clients: [client(start("a", [timer(500), { do: "fail" }]), pass(1_000), { do: "rewind", id: "a" })],
     directions: [],
     lingerMs: 0,
   },

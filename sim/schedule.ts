@@ -145,6 +145,7 @@ class Schedule {
       divided: this.#divided,
       onEffect: (effect) => this.#onEffect(effect),
       onCrash: (process) => this.#onCrash(process),
+      onProblem: (problem) => this.#problems.push(problem),
     });
   }
 
@@ -162,6 +163,7 @@ class Schedule {
     for (const each of working) void each.then(() => left--);
     this.#ended(await this.#scheduler.run(() => left === 0, MAX_STEPS), "the clients never came to an end");
     await this.#linger(scene?.lingerMs ?? this.#random.pick(LINGERS_MS));
+    if (scene?.inTime === true) await this.#expectEnded();
     await this.#heal();
     const begunAgainAt = this.#scheduler.taken;
     const beginsAgain = scene === undefined && this.#random.below(BEGUN_AGAIN) === 0;
@@ -329,6 +331,18 @@ class Schedule {
     if (effect.kind === "turn" && !effect.result.accepted) this.#refused += 1;
     this.#log.push(`  ${this.#named(JSON.stringify(effect))}`);
     this.#observer.onEffect(effect);
+  }
+
+  /** Everything has come to its end by now, as it does unless it is found late. */
+  async #expectEnded(): Promise<void> {
+    const client = this.#clientOf(this.#newProcess("supervisor"));
+    let live: readonly string[] | undefined;
+    void this.#liveIds(client).then((ids) => {
+      live = ids;
+    });
+    this.#ended(await this.#scheduler.run(() => live !== undefined, MAX_STEPS), "nobody could look");
+    if (live === undefined || live.length === 0) return;
+    this.#problems.push(`not at its end in time: ${live.join(", ")}`);
   }
 
   // --- after the faults -------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ export interface StoreLineParts {
   readonly divided: boolean;
   readonly onEffect: (effect: Effect) => void;
   readonly onCrash: (process: SimProcess) => void;
+  /** A process did what it must not do. */
+  readonly onProblem: (problem: string) => void;
 }
 
 /** A process dies or stands still for as long as this: longer than any lease of the simulation. */
@@ -71,6 +73,8 @@ export class StoreLine {
   readonly #accepted = new Set<string>();
   /** From when on workers whose leases have ended may renew them. */
   readonly #renewFrom = new Map<SimProcess, number>();
+  /** Until when a worker may take for granted what it was last told that it owns: from when it asked. */
+  readonly #leaseUntil = new Map<SimProcess, number>();
   #hints: ChangeHint[] = [];
   #divided: boolean;
   #downUntilMs = 0;
@@ -122,9 +126,20 @@ export class StoreLine {
         const member: unknown = Reflect.get(target, key);
         if (typeof member !== "function") return member;
         const point = WRITES.has(String(key)) ? write(String(key)) : read(String(key));
-        return (...args: unknown[]) => this.#call(process, point, () => applied(member, target, args));
+        return (...args: unknown[]) => {
+          if (key === "due") this.#checkLease(process);
+          return this.#call(process, point, () => applied(member, target, args));
+        };
       },
     });
+  }
+
+  /** Who has stood still for longer than his lease lets go of everything first: he asks for nobody's timers. */
+  #checkLease(process: SimProcess): void {
+    const { scheduler, onProblem } = this.#parts;
+    const lateMs = scheduler.nowMs - (this.#leaseUntil.get(process) ?? scheduler.nowMs);
+    if (lateMs > 0)
+      onProblem(`${process.name} looks after its shards ${lateMs} ms after its lease has ended`);
   }
 
   /** Leases and tasks: no answer of theirs may be lost after the effect, as the stores see to it themselves. */
@@ -135,9 +150,15 @@ export class StoreLine {
         if (typeof member !== "function") return member;
         const point = { label: `${name}.${String(key)}`, writes: true, repeatable: false, recognised: false };
         return (...args: unknown[]) => {
+          const carryOut = (): Promise<unknown> => applied(member, target, args);
+          if (key !== "renew") return this.#call(process, point, carryOut);
           const endLease = (): void => this.#parts.ground.endLease(String(args[0]));
-          const at = key === "renew" ? { ...point, endLease } : point;
-          return this.#call(process, at, () => applied(member, target, args));
+          const untilMs = this.#parts.scheduler.nowMs + this.#parts.ground.leases.leaseMs;
+          return this.#call(process, { ...point, endLease }, async () => {
+            const membership = await carryOut();
+            this.#leaseUntil.set(process, untilMs);
+            return membership;
+          });
         };
       },
     });
