@@ -64,6 +64,18 @@ export const SCENES: readonly Scene[] = [
     ],
     lingerMs: 0,
   },
+  {
+    name: "another worker takes an event in, and stands still, while its instance is in memory here",
+    workers: 2,
+    divided: true,
+    clients: [client(start("a", [event, activity(500)]), pass(3_000), raise("a"))],
+    directions: [
+      { call: "poll", of: "worker2", fromMs: 5_000, fault: "held call", forMs: 1_000 },
+      { call: "commit a 1.1", of: "worker1", fault: "pause", forMs: 60_000 },
+    ],
+    lingerMs: 10_000,
+    inTime: true,
+  },
   // --- shards that come and go --------------------------------------------------------------------------------------
   {
     name: "an owner dies, and what it has begun is left",
@@ -243,17 +255,9 @@ export const SCENES: readonly Scene[] = [
     tasks: true,
     workers: 2,
     joinsAtMs: 4_000,
-    clients: [
-      client(
-        start("c", [begun(6_000), event, again, event]),
-        pass(4_000),
-        raise("c"),
-        pass(6_000),
-        raise("c"),
-      ),
-    ],
-    directions: [],
-    lingerMs: 0,
+    clients: [client(start("c", [begun(6_000), event, again, activity(9_000)]), pass(4_000), raise("c"))],
+    directions: [{ call: "heads", of: "worker1", fromMs: 6_000, fault: "held call", forMs: 5_000 }],
+    lingerMs: 6_000,
   },
   {
     name: "a child answers while its parent continues as new",
