@@ -42,7 +42,7 @@ function* plansOn(
 ): Generator<{ readonly where: string; readonly plan: Plan; readonly on: Grounds }> {
   for (const { kind, grounds } of all) {
     for (const scene of scenesOn(kind))
-      yield { where: `scene on ${kind}: ${scene.name}`, plan: planOf(scene), on: grounds };
+      yield { where: `scene "${scene.name}", ${kind}`, plan: planOf(scene), on: grounds };
   }
   for (let seed = 1; seed <= seeds; seed++) {
     for (const { kind, grounds } of all)

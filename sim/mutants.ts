@@ -10,7 +10,7 @@ import { editedSources, unfold } from "./mutants-unfold.js";
 
 const { values } = parseArgs({
   options: {
-    schedules: { type: "string", default: "600" },
+    schedules: { type: "string", default: "150" },
     only: { type: "string", multiple: true },
     /** Puts the table into docs/mutants.md. */
     write: { type: "boolean", default: false },
@@ -181,7 +181,7 @@ function writeTable(verdicts: readonly Verdict[]): void {
     return `| ${mutant.name} | ${mutant.guard} | ${bySimulation} | ${byConformance} |`;
   });
   const table = [
-    "| taken out | what it guards | simulation: seed, ground, check | conformance: store, case |",
+    "| taken out | what it guards | simulation: scene or seed, ground, check | conformance: store, case |",
     "| --- | --- | --- | --- |",
     ...rows,
   ];
@@ -191,7 +191,7 @@ function writeTable(verdicts: readonly Verdict[]): void {
 function cell(fate: Fate, reason: string | undefined): string {
   const text =
     fate.kind === "killed"
-      ? `${fate.where}${fate.where.startsWith("seed") ? `: ${short(fate.by)}` : ""}`
+      ? `${fate.where}${/^s(eed|cene)\b/.test(fate.where) ? `: ${short(fate.by)}` : ""}`
       : `**not seen**: ${fate.kind === "unseen" ? fate.because : (reason ?? "why is not known")}`;
   return text.replaceAll("|", "\\|");
 }
