@@ -76,6 +76,11 @@ const HEALING_ROUNDS = 24;
 /** and how long a round is. */
 const HEALING_ROUND_MS = 6_000;
 
+/** In one of so many schedules nobody pokes anything at first, */
+const QUIET = 16;
+/** for longer than it takes to find what was missed: then nothing may have been left undone. */
+const QUIET_MS = 45_000;
+
 /** In one of so many schedules leases mean nothing: whatever they save, nothing may rest on them. */
 const DIVIDED = 3;
 
@@ -115,6 +120,7 @@ class Schedule {
   readonly #names = new Map<string, number>();
   readonly #paceMs: number;
   readonly #divided: boolean;
+  readonly #isQuiet: boolean;
   #processes = 0;
   #events = 0;
   #refused = 0;
@@ -133,6 +139,7 @@ class Schedule {
     });
     this.#paceMs = scene === undefined ? this.#random.pick(PACES_MS) : 0;
     this.#divided = scene === undefined ? this.#random.below(DIVIDED) === 0 : scene.divided === true;
+    this.#isQuiet = scene === undefined && stream(plan.seed, "quiet").below(QUIET) === 0;
     this.#faults =
       scene === undefined
         ? new DrawnFaults(stream(plan.seed, "faults"), plan.without)
@@ -355,6 +362,7 @@ class Schedule {
     for (const worker of this.#workers) worker.pausedUntilMs = 0;
     if (this.#divided) this.#killWorkers();
     if (this.#workers.size === 0) this.#startWorker();
+    if (this.#isQuiet) await this.#expectNothingDue();
     const process = this.#newProcess("healer");
     const client = this.#clientOf(process);
     for (let round = 1; ; round++) {
@@ -369,6 +377,14 @@ class Schedule {
       this.#problems.push(`never came to an end, although nothing went wrong any more: ${live.join(", ")}`);
       return;
     }
+  }
+
+  /** Without being poked, everything goes on for as long as it waits for nobody but a worker. */
+  async #expectNothingDue(): Promise<void> {
+    await this.#linger(QUIET_MS);
+    const due = await this.#line.workDue();
+    if (due.length > 0)
+      this.#problems.push(`left undone, although nothing went wrong any more: ${due.join(", ")}`);
   }
 
   /** What was purged leaves nothing behind, and what comes after it knows nothing of it. */

@@ -5,7 +5,7 @@ import type { ChangeHint, CommitResult, Store, TurnCommit, WorkerInfo } from "..
 import { mayHaveChanged } from "../src/stores/changed.js";
 import type { CallFault, Faults } from "./faults.js";
 import type { Ground } from "./ground.js";
-import type { SimProcess } from "./process.js";
+import { type SimProcess, START_MS } from "./process.js";
 import type { Random } from "./random.js";
 import type { Actor, Scheduler } from "./scheduler.js";
 
@@ -97,6 +97,21 @@ export class StoreLine {
   /** What is on its way, whoever looks. */
   messages(): Promise<readonly Message[]> {
     return this.#parts.ground.store.poll({ shards: "all", after: 0, limit: 1_000 });
+  }
+
+  /** What waits for nothing but a worker, whoever looks: messages, timers that are due, activities that are open. */
+  async workDue(): Promise<readonly string[]> {
+    const { ground, scheduler } = this.#parts;
+    const { store } = ground;
+    const untilMs = START_MS + scheduler.nowMs;
+    const { timers } = await store.due({ shards: "all", untilMs, limit: 1_000 });
+    const iids = await store.unfinished({ shards: "all", afterIid: 0, limit: 1_000 });
+    const unfinished = (await store.load(iids)).filter(({ instance }) => instance.parked === undefined);
+    return [
+      ...(await this.messages()).map(({ kind, n }) => `${kind} ${n}`),
+      ...timers.map(({ task }) => `timer ${task}`),
+      ...unfinished.map(({ instance: { instanceId } }) => `activities of ${instanceId}`),
+    ];
   }
 
   /** The store as a process has it. */
