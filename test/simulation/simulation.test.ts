@@ -34,7 +34,10 @@ async function tried(seed: number, kind: GroundKind) {
   return tryPlan({ seed, workload: workloadOf(seed) }, groundOf(kind));
 }
 
-describe("simulated processes on one hub", () => {
+/** On a machine that has more to do, a few seconds' work takes long. */
+const PATIENCE = { timeout: 180_000 };
+
+describe("simulated processes on one hub", PATIENCE, () => {
   test.each(GROUNDS)("keep every promise under faults, on %s", async (kind) => {
     let bitten = 0;
     for (const seed of SEEDS) {
