@@ -49,6 +49,37 @@ const CALL_FAULTS: readonly CallFault[] = [
 ];
 const HINT_FAULTS: readonly HintFault[] = ["hint lost", "hint twice", "hint late"];
 
+/** A fault that strikes now. */
+export interface Fault<K extends FaultKind = CallFault> {
+  readonly kind: K;
+  /** For how long, where that is not drawn. */
+  readonly forMs?: number;
+}
+
+/** A call of the store that a fault may strike. */
+export interface Struck {
+  readonly process: string;
+  readonly label: string;
+  /** What goes wrong, of what can: */
+  readonly can: (kind: CallFault) => boolean;
+  /** the more is at stake, the likelier something. */
+  readonly stake: number;
+}
+
+/** Says what goes wrong. */
+export interface Faults {
+  /** How often each kind of fault bit. */
+  readonly bit: ReadonlyMap<FaultKind, number>;
+  /** How many faults were drawn, those left out among them. */
+  readonly drawn: number;
+  /** What was to go wrong and did not. */
+  readonly missed: readonly string[];
+  /** From now on nothing goes wrong. */
+  heal(): void;
+  atCall(struck: Struck, nowMs: number): Fault | undefined;
+  atHint(): HintFault | undefined;
+}
+
 /** How many faults a schedule has at most: it must get somewhere. */
 const MAX_FAULTS = 24;
 
@@ -59,11 +90,12 @@ const RATES = [0, 0, 0.002, 0.01, 0.04] as const;
  * Draws faults. Each question draws once, whatever the answer, so that leaving one fault out does not shift the
  * others: a failing schedule is made smaller by leaving out faults, by number.
  */
-export class Faults {
+export class DrawnFaults implements Faults {
   readonly #random: Random;
   readonly #without: ReadonlySet<number>;
   readonly #rates = new Map<FaultKind, number>();
   readonly #bit = new Map<FaultKind, number>();
+  readonly missed = [];
   #drawn = 0;
   #on = true;
 
@@ -73,24 +105,21 @@ export class Faults {
     for (const kind of [...CALL_FAULTS, ...HINT_FAULTS]) this.#rates.set(kind, random.pick(RATES));
   }
 
-  /** How often each kind of fault bit. */
   get bit(): ReadonlyMap<FaultKind, number> {
     return this.#bit;
   }
 
-  /** How many faults were drawn, those left out among them. */
   get drawn(): number {
     return this.#drawn;
   }
 
-  /** From now on nothing goes wrong. */
   heal(): void {
     this.#on = false;
   }
 
-  /** What goes wrong at this call, of what can: the more is at stake, the likelier something. */
-  atCall(can: (kind: CallFault) => boolean, stake: number): CallFault | undefined {
-    return this.#draw(CALL_FAULTS, can, stake);
+  atCall({ can, stake }: Struck): Fault | undefined {
+    const kind = this.#draw(CALL_FAULTS, can, stake);
+    return kind && { kind };
   }
 
   atHint(): HintFault | undefined {

@@ -365,6 +365,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "task offered beside its turn, claimed without a new token",
     guard: "Its owner, or whoever owned it before, may be running it.",
     edits: [edit(MEMORY_TASKS, "begun: !withTurn,", "begun: holder !== undefined,")],
+    unseenBySimulation:
+      "every process there runs every activity: what is offered without a holder was begun by nobody",
   },
   // --- mail ---------------------------------------------------------------------------------------------------------
   {
@@ -457,8 +459,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "continue-as-new that keeps old results",
     guard: "Results are for one generation.",
     edits: oldResultsKept,
-    unseenBySimulation:
-      "a worker leaves them out by their generation, and the run's end deletes them: its group is seen",
   },
   {
     name: "continue-as-new that keeps old results, mail of a former generation taken in",
@@ -776,6 +776,8 @@ export const MUTANTS: readonly Mutant[] = [
         "if (instance.executionId !== command.expectedExecutionId) {",
       ),
     ],
+    unseenBySimulation:
+      "it is asked for only by who has read that it failed, and what comes after a failed execution has another ID",
   },
   // --- tasks and leases ---------------------------------------------------------------------------------------------
   {
@@ -921,10 +923,23 @@ export const MUTANTS: readonly Mutant[] = [
     name: "late commits not followed",
     guard: "A former owner's last commit may take effect after its successor has read the instance.",
     edits: [
-      without(
+      edit(
         "worker/task-hub-worker.ts",
-        "this.#dispatcher.follow(await this.#persist((store) => store.heads(batch)));",
+        "async (iids) =>\n        this.#dispatcher.follow(await this.#persist((store) => store.heads(iids))),",
+        "async () => {},",
       ),
+    ],
+  },
+  {
+    name: "late commits not followed where memory is behind",
+    guard: "The same: its successor has the instance in memory.",
+    edits: [without(DISPATCHER, "if (isAhead) this.#reload(resident);")],
+  },
+  {
+    name: "late commits not followed where nothing is in memory",
+    guard: "The same: it has not.",
+    edits: [
+      without(DISPATCHER, "if (resident === undefined) this.#withResident(iid, (read) => this.#pump(read));"),
     ],
   },
   {

@@ -269,6 +269,10 @@ export class Oracle {
     const due = entry === undefined ? "notFound" : entry.status === "live" ? "done" : "ended";
     this.#expect(answer.outcome === due, `${at}: ${answer.outcome}, where ${due} was due (at ${atMs})`);
     if (answer.outcome !== "done" || entry === undefined) return;
+    if (command.kind === "terminate" && command.onlyChildOf !== undefined) {
+      const isItsChild = entry.parent !== undefined && runOf(entry.parent) === runOf(command.onlyChildOf);
+      this.#expect(isItsChild, `${at}: as the child of a run whose child it is not`);
+    }
     switch (command.kind) {
       case "raise": {
         entry.mail += 1;

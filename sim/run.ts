@@ -1,10 +1,13 @@
-// npm run sim [-- --schedules N --from SEED --threads N]   many schedules
+// npm run sim [-- --schedules N --from SEED --threads N]   the scenes, and many schedules
 // npm run sim -- --seed N [--log]                          one of them again, made smaller if it fails
+// npm run sim -- --scene NAME [--log]                      a scene again; all whose names have that in them
 import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import { holdBackTaskRejections } from "../src/unhandled-rejections.js";
 import { GROUNDS, groundsOf } from "./ground.js";
 import type { LaneReport } from "./lane.js";
+import { planOf } from "./scene.js";
+import { scenesOn } from "./scenes.js";
 import { shrink } from "./shrink.js";
 import { tryPlan } from "./trial.js";
 import { workloadOf } from "./workload.js";
@@ -15,11 +18,16 @@ const { values } = parseArgs({
     from: { type: "string", default: "1" },
     threads: { type: "string", default: "2" },
     seed: { type: "string" },
+    scene: { type: "string" },
     log: { type: "boolean", default: false },
   },
 });
 
-process.exitCode = values.seed === undefined ? await tryMany() : await tryOne(whole("seed", values.seed));
+const ignore = (): void => {};
+holdBackTaskRejections({ debug: ignore, info: ignore, warn: ignore, error: ignore });
+if (values.seed !== undefined) process.exitCode = await tryOne(whole("seed", values.seed));
+else if (values.scene !== undefined) process.exitCode = (await play(values.scene)).failed === 0 ? 0 : 1;
+else process.exitCode = await tryMany();
 
 function whole(name: string, text: string): number {
   const number = Number(text);
@@ -31,6 +39,7 @@ function whole(name: string, text: string): number {
 async function tryMany(): Promise<number> {
   const schedules = whole("schedules", values.schedules);
   const from = whole("from", values.from);
+  const scenes = await play("");
   const threads = whole("threads", values.threads);
   const beganMs = performance.now();
   const bit = new Map<string, number>();
@@ -60,6 +69,7 @@ async function tryMany(): Promise<number> {
   );
   const seconds = (performance.now() - beganMs) / 1000;
   const lines = [
+    ["scenes played", scenes.played],
     ["schedules in which something went wrong", seen.schedules],
     ["void (nothing did)", seen.void],
     ["run again with the same log, on both stores", seen.replayed],
@@ -70,11 +80,31 @@ async function tryMany(): Promise<number> {
       .map(([kind, times]) => [`fault: ${kind}`, times] as const),
     ["seconds", Math.round(seconds)],
     ["schedules per second", Math.round((seen.schedules + seen.void) / seconds)],
-    ["failed", failed.length],
+    ["failed", failed.length + scenes.failed],
   ] as const;
   for (const [what, count] of lines) console.log(`${what.padEnd(46)} ${String(count).padStart(10)}`);
   for (const { seed } of failed.slice(0, 5)) console.log(`npm run sim -- --seed ${seed}`);
-  return failed.length === 0 ? 0 : 1;
+  return failed.length + scenes.failed === 0 ? 0 : 1;
+}
+
+/** Plays the scenes with this in their name on every ground. One in which not everything went wrong has failed, too. */
+async function play(name: string): Promise<{ readonly played: number; readonly failed: number }> {
+  let played = 0;
+  let failed = 0;
+  for (const kind of GROUNDS) {
+    using grounds = await groundsOf(kind);
+    for (const scene of scenesOn(kind)) {
+      if (!scene.name.includes(name)) continue;
+      const { problems, missed, log } = await tryPlan(planOf(scene), grounds);
+      played += 1;
+      if (values.log) console.log(log.join("\n"));
+      const wrong = [...problems, ...missed.map((direction) => `never came to pass: ${direction}`)];
+      if (wrong.length === 0) continue;
+      failed += 1;
+      console.error(`scene "${scene.name}" on ${kind}: ${wrong.join("; ")}`);
+    }
+  }
+  return { played, failed };
 }
 
 function inThread(
@@ -91,7 +121,6 @@ function inThread(
 
 /** Runs one seed on every store, and shows the smallest plan that still fails. */
 async function tryOne(seed: number): Promise<number> {
-  holdBackTaskRejections({ debug: () => {}, info: () => {}, warn: () => {}, error: () => {} });
   const plan = { seed, workload: workloadOf(seed) };
   let failures = 0;
   for (const kind of GROUNDS) {

@@ -7,10 +7,12 @@ import { createRegistry } from "../src/replay/definitions.js";
 import { LocalExecutor } from "../src/replay/local-executor.js";
 import { TaskHubWorker } from "../src/worker/task-hub-worker.js";
 import { EVENT, functionsOf, type Testimony } from "./app.js";
-import { type FaultKind, Faults } from "./faults.js";
+import { DirectedFaults } from "./directions.js";
+import { DrawnFaults, type FaultKind, type Faults } from "./faults.js";
 import type { Ground, Grounds } from "./ground.js";
 import { SimProcess, START_MS } from "./process.js";
 import { type Random, stream } from "./random.js";
+import type { Scene } from "./scene.js";
 import { Scheduler, type Strategy } from "./scheduler.js";
 import { type Effect, StoreLine } from "./store-line.js";
 import { type Operation, perform, type Told, type Workload } from "./workload.js";
@@ -31,6 +33,8 @@ export interface Plan {
   readonly workload: Workload;
   /** Faults that are left out, by number. */
   readonly without?: ReadonlySet<number>;
+  /** Says what otherwise is drawn, but for the order of steps. */
+  readonly scene?: Scene;
 }
 
 /** What is looked at while a schedule runs, and after it. */
@@ -46,6 +50,8 @@ export interface Run {
   readonly calls: readonly Call[];
   readonly bit: ReadonlyMap<FaultKind, number>;
   readonly faultsDrawn: number;
+  /** What was to go wrong and did not. */
+  readonly missed: readonly string[];
   readonly steps: number;
   /** Up to this step, the clients' calls and what the engine did about them explain each other. */
   readonly begunAgainAt: number;
@@ -69,6 +75,11 @@ const LINGERS_MS = [0, 2_000, 10_000] as const;
 const HEALING_ROUNDS = 24;
 /** and how long a round is. */
 const HEALING_ROUND_MS = 6_000;
+
+/** In one of so many schedules nobody pokes anything at first, */
+const QUIET = 16;
+/** for longer than it takes to find what was missed: then nothing may have been left undone. */
+const QUIET_MS = 45_000;
 
 /** In one of so many schedules leases mean nothing: whatever they save, nothing may rest on them. */
 const DIVIDED = 3;
@@ -109,6 +120,7 @@ class Schedule {
   readonly #names = new Map<string, number>();
   readonly #paceMs: number;
   readonly #divided: boolean;
+  readonly #isQuiet: boolean;
   #processes = 0;
   #events = 0;
   #refused = 0;
@@ -117,16 +129,21 @@ class Schedule {
     this.#plan = plan;
     this.#observer = observer;
     this.#random = stream(plan.seed, "world");
+    const { scene } = plan;
     const strategies: readonly [Strategy, Strategy, Strategy] = ["uniform", "priority", "starve"];
     this.#scheduler = new Scheduler({
       random: stream(plan.seed, "steps"),
-      strategy: this.#random.pick(strategies),
-      hurry: this.#random.pick([0, 0.02, 0.1]),
+      strategy: scene === undefined ? this.#random.pick(strategies) : "uniform",
+      hurry: scene === undefined ? this.#random.pick([0, 0.02, 0.1]) : 0,
       onStep: (nowMs, actor, label) => this.#log.push(`${nowMs} ${actor}: ${label}`),
     });
-    this.#paceMs = this.#random.pick(PACES_MS);
-    this.#divided = this.#random.below(DIVIDED) === 0;
-    this.#faults = new Faults(stream(plan.seed, "faults"), plan.without);
+    this.#paceMs = scene === undefined ? this.#random.pick(PACES_MS) : 0;
+    this.#divided = scene === undefined ? this.#random.below(DIVIDED) === 0 : scene.divided === true;
+    this.#isQuiet = scene === undefined && stream(plan.seed, "quiet").below(QUIET) === 0;
+    this.#faults =
+      scene === undefined
+        ? new DrawnFaults(stream(plan.seed, "faults"), plan.without)
+        : new DirectedFaults(scene.directions);
     this.#line = new StoreLine({
       scheduler: this.#scheduler,
       random: stream(plan.seed, "line"),
@@ -135,6 +152,7 @@ class Schedule {
       divided: this.#divided,
       onEffect: (effect) => this.#onEffect(effect),
       onCrash: (process) => this.#onCrash(process),
+      onProblem: (problem) => this.#problems.push(problem),
     });
   }
 
@@ -143,21 +161,26 @@ class Schedule {
   }
 
   async run(): Promise<Run> {
-    const workers = 2 + this.#random.below(2);
+    const { scene } = this.#plan;
+    const workers = scene?.workers ?? 2 + this.#random.below(2);
     for (let n = 0; n < workers; n++) this.#startWorker();
+    if (scene?.joinsAtMs !== undefined) this.#startWorkerIn(scene.joinsAtMs);
     const working = this.#plan.workload.map((operations, n) => this.#startClient(n, operations));
     let left = working.length;
     for (const each of working) void each.then(() => left--);
     this.#ended(await this.#scheduler.run(() => left === 0, MAX_STEPS), "the clients never came to an end");
-    await this.#linger(this.#random.pick(LINGERS_MS));
+    await this.#linger(scene?.lingerMs ?? this.#random.pick(LINGERS_MS));
+    if (scene?.inTime === true) await this.#expectEnded();
     await this.#heal();
     const begunAgainAt = this.#scheduler.taken;
-    if (this.#problems.length === 0 && this.#random.below(BEGUN_AGAIN) === 0) await this.#beginAgain();
+    const beginsAgain = scene === undefined && this.#random.below(BEGUN_AGAIN) === 0;
+    if (this.#problems.length === 0 && beginsAgain) await this.#beginAgain();
     return {
       log: this.#log,
       calls: this.#calls,
       bit: this.#faults.bit,
       faultsDrawn: this.#faults.drawn,
+      missed: this.#faults.missed,
       steps: this.#scheduler.taken,
       begunAgainAt,
       refusedCommits: this.#refused,
@@ -213,7 +236,8 @@ class Schedule {
       activities: [...registry.activities.keys()],
     };
     const board: TurnBoard = { cells: new BigInt64Array(new SharedArrayBuffer(24)), worker: info.id };
-    const replayEveryTurn = this.#random.below(4) === 0;
+    const { scene } = this.#plan;
+    const replayEveryTurn = scene === undefined && this.#random.below(4) === 0;
     const executor = new LocalExecutor({ registry, env, codec: jsonCodec, logger, board, replayEveryTurn });
     return new TaskHubWorker({
       store: this.#line.storeOf(process),
@@ -223,7 +247,7 @@ class Schedule {
       info,
       board,
       maxConcurrentActivities: 10,
-      maxResidentInstances: this.#random.pick(RESIDENTS),
+      maxResidentInstances: scene?.residents ?? this.#random.pick(RESIDENTS),
       onRefused: () => {},
     });
   }
@@ -235,8 +259,12 @@ class Schedule {
 
   #onCrash(process: SimProcess): void {
     if (!this.#workers.delete(process)) return;
-    const keeper: SimProcess = this.#newProcess("supervisor");
-    void keeper.env.sleep(this.#random.between(10, 4_000)).then(() => this.#startWorker());
+    this.#startWorkerIn(this.#random.between(10, 4_000));
+  }
+
+  #startWorkerIn(ms: number): void {
+    const keeper = this.#newProcess("supervisor");
+    void keeper.env.sleep(ms).then(() => this.#startWorker());
   }
 
   #clientOf(process: SimProcess): TaskHubClient {
@@ -312,6 +340,18 @@ class Schedule {
     this.#observer.onEffect(effect);
   }
 
+  /** Everything has come to its end by now, as it does unless it is found late. */
+  async #expectEnded(): Promise<void> {
+    const client = this.#clientOf(this.#newProcess("supervisor"));
+    let live: readonly string[] | undefined;
+    void this.#liveIds(client).then((ids) => {
+      live = ids;
+    });
+    this.#ended(await this.#scheduler.run(() => live !== undefined, MAX_STEPS), "nobody could look");
+    if (live === undefined || live.length === 0) return;
+    this.#problems.push(`not at its end in time: ${live.join(", ")}`);
+  }
+
   // --- after the faults -------------------------------------------------------------------------------------------
 
   /** Nothing goes wrong any more: whatever is live must come to its end, given what it waits for. */
@@ -322,6 +362,7 @@ class Schedule {
     for (const worker of this.#workers) worker.pausedUntilMs = 0;
     if (this.#divided) this.#killWorkers();
     if (this.#workers.size === 0) this.#startWorker();
+    if (this.#isQuiet) await this.#expectNothingDue();
     const process = this.#newProcess("healer");
     const client = this.#clientOf(process);
     for (let round = 1; ; round++) {
@@ -336,6 +377,14 @@ class Schedule {
       this.#problems.push(`never came to an end, although nothing went wrong any more: ${live.join(", ")}`);
       return;
     }
+  }
+
+  /** Without being poked, everything goes on for as long as it waits for nobody but a worker. */
+  async #expectNothingDue(): Promise<void> {
+    await this.#linger(QUIET_MS);
+    const due = await this.#line.workDue();
+    if (due.length > 0)
+      this.#problems.push(`left undone, although nothing went wrong any more: ${due.join(", ")}`);
   }
 
   /** What was purged leaves nothing behind, and what comes after it knows nothing of it. */
@@ -355,9 +404,13 @@ class Schedule {
     await this.#heal();
   }
 
-  /** Gives every live instance what it may wait for. @returns those that were still live after a while. */
+  /**
+   * Gives every live instance what it may wait for; in a scene nothing: there it has it. @returns those that were still
+   * live after a while.
+   */
   async #healingRound(client: TaskHubClient, process: SimProcess): Promise<readonly string[]> {
-    for (const id of await this.#liveIds(client)) {
+    const waiting = this.#plan.scene === undefined ? await this.#liveIds(client) : [];
+    for (const id of waiting) {
       for (const act of [() => client.resume(id), () => client.raiseEvent(id, EVENT, this.#newEvent())])
         await act().catch(() => {}); // it may have ended meanwhile
     }

@@ -5,7 +5,7 @@ import type { ChangeHint, CommitResult, Store, TurnCommit, WorkerInfo } from "..
 import { mayHaveChanged } from "../src/stores/changed.js";
 import type { CallFault, Faults } from "./faults.js";
 import type { Ground } from "./ground.js";
-import type { SimProcess } from "./process.js";
+import { type SimProcess, START_MS } from "./process.js";
 import type { Random } from "./random.js";
 import type { Actor, Scheduler } from "./scheduler.js";
 
@@ -32,6 +32,8 @@ export interface StoreLineParts {
   readonly divided: boolean;
   readonly onEffect: (effect: Effect) => void;
   readonly onCrash: (process: SimProcess) => void;
+  /** A process did what it must not do. */
+  readonly onProblem: (problem: string) => void;
 }
 
 /** A process dies or stands still for as long as this: longer than any lease of the simulation. */
@@ -71,6 +73,8 @@ export class StoreLine {
   readonly #accepted = new Set<string>();
   /** From when on workers whose leases have ended may renew them. */
   readonly #renewFrom = new Map<SimProcess, number>();
+  /** Until when a worker may take for granted what it was last told that it owns: from when it asked. */
+  readonly #leaseUntil = new Map<SimProcess, number>();
   #hints: ChangeHint[] = [];
   #divided: boolean;
   #downUntilMs = 0;
@@ -93,6 +97,21 @@ export class StoreLine {
   /** What is on its way, whoever looks. */
   messages(): Promise<readonly Message[]> {
     return this.#parts.ground.store.poll({ shards: "all", after: 0, limit: 1_000 });
+  }
+
+  /** What waits for nothing but a worker, whoever looks: messages, timers that are due, activities that are open. */
+  async workDue(): Promise<readonly string[]> {
+    const { ground, scheduler } = this.#parts;
+    const { store } = ground;
+    const untilMs = START_MS + scheduler.nowMs;
+    const { timers } = await store.due({ shards: "all", untilMs, limit: 1_000 });
+    const iids = await store.unfinished({ shards: "all", afterIid: 0, limit: 1_000 });
+    const unfinished = (await store.load(iids)).filter(({ instance }) => instance.parked === undefined);
+    return [
+      ...(await this.messages()).map(({ kind, n }) => `${kind} ${n}`),
+      ...timers.map(({ task }) => `timer ${task}`),
+      ...unfinished.map(({ instance: { instanceId } }) => `activities of ${instanceId}`),
+    ];
   }
 
   /** The store as a process has it. */
@@ -122,9 +141,20 @@ export class StoreLine {
         const member: unknown = Reflect.get(target, key);
         if (typeof member !== "function") return member;
         const point = WRITES.has(String(key)) ? write(String(key)) : read(String(key));
-        return (...args: unknown[]) => this.#call(process, point, () => applied(member, target, args));
+        return (...args: unknown[]) => {
+          if (key === "due") this.#checkLease(process);
+          return this.#call(process, point, () => applied(member, target, args));
+        };
       },
     });
+  }
+
+  /** Who has stood still for longer than his lease lets go of everything first: he asks for nobody's timers. */
+  #checkLease(process: SimProcess): void {
+    const { scheduler, onProblem } = this.#parts;
+    const lateMs = scheduler.nowMs - (this.#leaseUntil.get(process) ?? scheduler.nowMs);
+    if (lateMs > 0)
+      onProblem(`${process.name} looks after its shards ${lateMs} ms after its lease has ended`);
   }
 
   /** Leases and tasks: no answer of theirs may be lost after the effect, as the stores see to it themselves. */
@@ -135,9 +165,15 @@ export class StoreLine {
         if (typeof member !== "function") return member;
         const point = { label: `${name}.${String(key)}`, writes: true, repeatable: false, recognised: false };
         return (...args: unknown[]) => {
+          const carryOut = (): Promise<unknown> => applied(member, target, args);
+          if (key !== "renew") return this.#call(process, point, carryOut);
           const endLease = (): void => this.#parts.ground.endLease(String(args[0]));
-          const at = key === "renew" ? { ...point, endLease } : point;
-          return this.#call(process, at, () => applied(member, target, args));
+          const untilMs = this.#parts.scheduler.nowMs + this.#parts.ground.leases.leaseMs;
+          return this.#call(process, { ...point, endLease }, async () => {
+            const membership = await carryOut();
+            this.#leaseUntil.set(process, untilMs);
+            return membership;
+          });
         };
       },
     });
@@ -224,9 +260,12 @@ export class StoreLine {
     reply: (outcome: Outcome<T>, delayMs?: number) => void,
   ): Promise<void> {
     const { scheduler, faults, random, onCrash } = this.#parts;
-    const fault = faults.atCall((kind) => strikes(kind, point), stakeOf(point));
-    if (fault === "store down") this.#downUntilMs = scheduler.nowMs + random.between(...OUTAGE_MS);
-    if (fault === "disk full") this.#fullUntilMs = scheduler.nowMs + random.between(...OUTAGE_MS);
+    const can = (kind: CallFault): boolean => strikes(kind, point);
+    const struck = { process: process.name, label: point.label, can, stake: stakeOf(point) };
+    const { kind: fault, forMs } = faults.atCall(struck, scheduler.nowMs) ?? {};
+    const lasts = (least: number, most: number): number => forMs ?? random.between(least, most);
+    if (fault === "store down") this.#downUntilMs = scheduler.nowMs + lasts(...OUTAGE_MS);
+    if (fault === "disk full") this.#fullUntilMs = scheduler.nowMs + lasts(...OUTAGE_MS);
     const isFull = point.writes && scheduler.nowMs < this.#fullUntilMs;
     if (fault === "lost call" || isFull || scheduler.nowMs < this.#downUntilMs) {
       reply({ error: new StoreUnusableError("The simulated store cannot serve now.") });
@@ -251,11 +290,11 @@ export class StoreLine {
           process,
           `${point.label} held`,
           async () => reply(await this.#carryOut(process, effect)),
-          scheduler.nowMs + random.between(...LONG_MS),
+          scheduler.nowMs + lasts(...LONG_MS),
         );
         return;
       case "pause":
-        process.pausedUntilMs = scheduler.nowMs + random.between(...LONG_MS);
+        process.pausedUntilMs = scheduler.nowMs + lasts(...LONG_MS);
         break;
       case "clock":
         process.skewMs = random.between(-HOUR_MS, 2 * HOUR_MS);
@@ -267,7 +306,7 @@ export class StoreLine {
     switch (fault) {
       case "lease ended":
         point.endLease?.();
-        this.#renewFrom.set(process, scheduler.nowMs + random.between(...UNTOLD_MS));
+        this.#renewFrom.set(process, scheduler.nowMs + lasts(...UNTOLD_MS));
         break;
       case "lost reply":
         reply({ error: new StoreUnusableError("The answer of the simulated store was lost.") });
@@ -281,13 +320,13 @@ export class StoreLine {
           this.#network,
           `${point.label} again`,
           async () => void (await this.#carryOut(process, effect)),
-          scheduler.nowMs + random.below(3_000),
+          scheduler.nowMs + (forMs ?? random.below(3_000)),
         );
         break;
       default:
         break;
     }
-    reply(outcome, fault === "held reply" ? random.between(...LONG_MS) : 0);
+    reply(outcome, fault === "held reply" ? lasts(...LONG_MS) : 0);
   }
 
   async #carryOut<T>(process: SimProcess, effect: () => Promise<T>): Promise<Outcome<T>> {

@@ -9,7 +9,7 @@ import type { Effect } from "./store-line.js";
 export interface Trial extends Run {
   /** The same for the same plan, on every store that can do the same. */
   readonly digest: string;
-  /** Nothing went wrong in it: it shows nothing. */
+  /** Nothing went wrong in it, or not all that was to: it shows nothing. */
   readonly isVoid: boolean;
 }
 
@@ -36,6 +36,6 @@ export async function tryPlan(plan: Plan, grounds: Grounds): Promise<Trial> {
     ...run,
     problems,
     digest: hash.digest("hex"),
-    isVoid: run.bit.size === 0 && run.refusedCommits === 0,
+    isVoid: plan.scene === undefined ? run.bit.size === 0 && run.refusedCommits === 0 : run.missed.length > 0,
   };
 }

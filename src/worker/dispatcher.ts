@@ -210,17 +210,11 @@ export class Dispatcher {
     if (resident !== undefined && !resident.busy) this.#drop(resident);
   }
 
-  /** What is in memory of these shards' instances, and nothing under way of. */
-  idleIn(shards: ReadonlySet<number>): readonly number[] {
-    return [...this.#residents.values()]
-      .filter(({ busy, instance }) => !busy && shards.has(shardOf(instance.instanceId)))
-      .map(({ instance }) => instance.iid);
-  }
-
-  /** What the store says of instances: one that has gone on without us is read again. */
+  /** What the store says of unfinished instances: one that is not in memory, or has gone on without us, is read. */
   follow(heads: readonly Head[]): void {
     for (const { iid, generation, sequence } of heads) {
       const resident = this.#residents.get(iid);
+      if (resident === undefined) this.#withResident(iid, (read) => this.#pump(read));
       if (resident === undefined || resident.busy) continue;
       const { instance } = resident;
       const isAhead =

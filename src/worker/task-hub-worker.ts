@@ -41,7 +41,7 @@ export interface WorkerLoad {
   readonly residents: number;
 }
 
-/** Unfinished instances are adopted in batches of this size, other work in between. */
+/** Unfinished instances are looked after in batches of this size, other work in between. */
 const ADOPT_BATCH = 500;
 
 /** How often activities in flight are held against the store, at most. */
@@ -52,9 +52,6 @@ const HEADS_CHECK_MS = 250;
  * may have been on its way for that long.
  */
 const LATE_COMMIT_LEASES = [1, 3, 10];
-
-/** Instances whose heads are read at once. */
-const HEADS_BATCH = 500;
 
 /** How often a drain looks whether it is done. */
 const DRAIN_LOOK_MS = 10;
@@ -231,24 +228,23 @@ export class TaskHubWorker {
       await looked;
       await this.#adoptUnfinished(shards);
     });
-    this.#run("looking for late commits", () => this.#followLateCommits(new Set(shards)));
+    this.#run("looking for late commits", () => this.#followLateCommits(shards));
   }
 
   /**
-   * A former owner's last commit may take effect after we have read its instance, and then nobody goes on with what it
-   * has begun: to us it is unknown, and the former owner has let go of it.
+   * A former owner's last commit may take effect after we have read its instance, or seen that nothing of it was under
+   * way, and then nobody goes on with what it has begun: to us it is unknown, and the former owner has let go of it.
    */
-  async #followLateCommits(shards: ReadonlySet<number>): Promise<void> {
+  async #followLateCommits(shards: readonly number[]): Promise<void> {
     const leaseMs = this.#parts.store.leases?.leaseMs ?? 0;
     let waited = 0;
     for (const leases of LATE_COMMIT_LEASES) {
       await this.#parts.env.sleep((leases - waited) * leaseMs, this.#stopping.signal);
       waited = leases;
-      const iids = this.#dispatcher.idleIn(shards);
-      for (let from = 0; from < iids.length && !this.#stopped; from += HEADS_BATCH) {
-        const batch = iids.slice(from, from + HEADS_BATCH);
-        this.#dispatcher.follow(await this.#persist((store) => store.heads(batch)));
-      }
+      const ours = shards.filter((shard) => this.#keeper?.owns(shard) === true);
+      await this.#eachUnfinished(ours, async (iids) =>
+        this.#dispatcher.follow(await this.#persist((store) => store.heads(iids))),
+      );
       if (this.#stopped) return;
     }
   }
@@ -277,10 +273,16 @@ export class TaskHubWorker {
   }
 
   async #adoptUnfinished(shards: Shards): Promise<void> {
+    await this.#eachUnfinished(shards, async (iids) => {
+      for (const iid of iids) this.#dispatcher.adopt(iid);
+    });
+  }
+
+  async #eachUnfinished(shards: Shards, take: (iids: readonly number[]) => Promise<void>): Promise<void> {
     for (let afterIid = 0; !this.#stopped; ) {
       const query = { shards, afterIid, limit: ADOPT_BATCH };
       const iids = await this.#persist((store) => store.unfinished(query));
-      for (const iid of iids) this.#dispatcher.adopt(iid);
+      await take(iids);
       const last = iids.at(-1);
       if (last === undefined || iids.length < ADOPT_BATCH) return;
       afterIid = last;
