@@ -843,13 +843,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "turn that does not record a result",
     guard: "The history holds everything that the function saw.",
-    edits: [
-      edit(
-        TURN,
-        "...withoutLateResults(state, input.events),",
-        "...withoutLateResults(state, input.events).filter(({ type }) => type !== 'TaskCompleted'),",
-      ),
-    ],
+    edits: [edit(TURN, "    ...events,", "    ...events.filter(({ type }) => type !== 'TaskCompleted'),")],
   },
   {
     name: "turn that does not record an action",
