@@ -1,4 +1,5 @@
 import type { Change } from "../../core/store.js";
+import type { Begun } from "./notices.js";
 
 /** At most one notification in this time, whatever is written. */
 const WORK_MS = 10;
@@ -8,8 +9,10 @@ const STATUS_MS = 25;
 
 /** What others are to be told. */
 export interface News extends Omit<Change, "messages" | "began" | "onlyBegan"> {
-  /** Shards that have new messages. */
+  /** Shards that have new messages, beside those of `began`. */
   readonly shards: readonly number[];
+  /** New instances that have begun. */
+  readonly began?: readonly Begun[];
 }
 
 /**
@@ -19,6 +22,7 @@ export interface News extends Omit<Change, "messages" | "began" | "onlyBegan"> {
 export class Announcer {
   readonly #say: (news: News) => Promise<void>;
   #shards = new Set<number>();
+  #began: Begun[] = [];
   /** Which instances have changed; whether they may have ended. */
   #ended = new Map<string, boolean>();
   #nextDueMs: number | undefined;
@@ -32,14 +36,15 @@ export class Announcer {
     this.#say = say;
   }
 
-  tell({ shards, instanceIds, alive = [], nextDueMs, tasks, members }: News): void {
+  tell({ shards, began = [], instanceIds, alive = [], nextDueMs, tasks, members }: News): void {
     const isAlive = new Set(alive);
     for (const id of instanceIds) this.#ended.set(id, this.#ended.get(id) === true || !isAlive.has(id));
     for (const shard of shards) this.#shards.add(shard);
+    this.#began.push(...began);
     if (nextDueMs !== undefined) this.#nextDueMs = Math.min(nextDueMs, this.#nextDueMs ?? nextDueMs);
     this.#tasks ||= tasks === true;
     this.#members ||= members === true;
-    if (shards.length > 0) this.#wake(WORK_MS);
+    if (shards.length > 0 || began.length > 0) this.#wake(WORK_MS);
     else if (this.#hasNews()) this.#wake(STATUS_MS);
   }
 
@@ -54,6 +59,7 @@ export class Announcer {
   #hasNews(): boolean {
     return (
       this.#shards.size > 0 ||
+      this.#began.length > 0 ||
       this.#ended.size > 0 ||
       this.#nextDueMs !== undefined ||
       this.#tasks ||
@@ -80,6 +86,7 @@ export class Announcer {
     const ended = [...this.#ended];
     const news: News = {
       shards: [...this.#shards],
+      ...(this.#began.length === 0 ? {} : { began: this.#began }),
       instanceIds: ended.map(([id]) => id),
       alive: ended.flatMap(([id, hasEnded]) => (hasEnded ? [] : [id])),
       ...(this.#nextDueMs === undefined ? {} : { nextDueMs: this.#nextDueMs }),
@@ -87,6 +94,7 @@ export class Announcer {
       ...(this.#members ? { members: true } : {}),
     };
     this.#shards = new Set();
+    this.#began = [];
     this.#ended = new Map();
     this.#nextDueMs = undefined;
     this.#tasks = false;
