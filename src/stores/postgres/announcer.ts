@@ -8,7 +8,7 @@ const WORK_MS = 10;
 const STATUS_MS = 25;
 
 /** What others are to be told. */
-export interface News extends Omit<Change, "messages" | "began" | "onlyBegan"> {
+export interface News extends Omit<Change, "messages" | "began" | "loaded" | "onlyBegan"> {
   /** Shards that have new messages, beside those of `began`. */
   readonly shards: readonly number[];
   /** New instances that have begun. */

@@ -64,7 +64,7 @@ export class Hints {
   }
 
   /** This process has written: what users see of these instances may have changed. */
-  wrote(changed: Changed, { shards, nextDueMs, tasks, began = new Map() }: Notice): void {
+  wrote(changed: Changed, { shards, nextDueMs, tasks, began = new Map(), loaded = [] }: Notice): void {
     const { owns } = this.#parts;
     if (shards.size > 0) this.#wroteMessages = true;
     const ours = [...began].flatMap(([iid, shard]) => (owns(shard) ? [iid] : []));
@@ -73,6 +73,9 @@ export class Hints {
       alive: changed.alive,
       messages: shards.size > 0 || began.size > 0,
       ...(ours.length === 0 ? {} : { began: ours }),
+      ...(ours.length === 0
+        ? {}
+        : { loaded: loaded.filter(({ instance }) => owns(shardOf(instance.instanceId))) }),
       ...(shards.size === 0 && began.size > 0 ? { onlyBegan: true } : {}),
       ...(nextDueMs === undefined ? {} : { nextDueMs }),
       ...(tasks === undefined ? {} : { tasks }),

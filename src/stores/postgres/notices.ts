@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Change } from "../../core/store.js";
 
 /** What processes of a hub tell one another: enough to know whether to look, and for what. */
-export interface Word extends Omit<Change, "messages" | "began" | "onlyBegan"> {
+export interface Word extends Omit<Change, "messages" | "began" | "loaded" | "onlyBegan"> {
   /** Who says it: nobody listens to oneself. */
   readonly sender: string;
   /** Shards that have new messages, beside those of `began`. */
