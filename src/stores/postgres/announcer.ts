@@ -7,6 +7,12 @@ const WORK_MS = 10;
 /** A client that waits for an outcome elsewhere can wait a little longer than work that lies about. */
 const STATUS_MS = 25;
 
+/**
+ * Where this many instances were told of at once, the next ones wait that long, too: each notification wakes all
+ * processes and their connections, and what they then read and start comes in groups of its size.
+ */
+const MANY = 8;
+
 /** What others are to be told. */
 export interface News extends Omit<Change, "messages" | "began" | "loaded" | "onlyBegan"> {
   /** Shards that have new messages, beside those of `began`. */
@@ -28,6 +34,7 @@ export class Announcer {
   #nextDueMs: number | undefined;
   #tasks = false;
   #members = false;
+  #saidMany = false;
   #timer: NodeJS.Timeout | undefined;
   #dueMs = 0;
   #busy: Promise<void> | undefined;
@@ -44,7 +51,7 @@ export class Announcer {
     if (nextDueMs !== undefined) this.#nextDueMs = Math.min(nextDueMs, this.#nextDueMs ?? nextDueMs);
     this.#tasks ||= tasks === true;
     this.#members ||= members === true;
-    if (shards.length > 0 || began.length > 0) this.#wake(WORK_MS);
+    if (shards.length > 0 || began.length > 0) this.#wake(this.#saidMany ? STATUS_MS : WORK_MS);
     else if (this.#hasNews()) this.#wake(STATUS_MS);
   }
 
@@ -93,6 +100,7 @@ export class Announcer {
       ...(this.#tasks ? { tasks: true } : {}),
       ...(this.#members ? { members: true } : {}),
     };
+    this.#saidMany = ended.length + this.#began.length >= MANY;
     this.#shards = new Set();
     this.#began = [];
     this.#ended = new Map();
