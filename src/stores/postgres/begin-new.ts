@@ -1,7 +1,7 @@
 import { type CommandAnswer, decide, type RunBegin, type StartCommand } from "../../core/command.js";
 import { EngineFaultError } from "../../core/errors.js";
 import { shardOf } from "../../core/shard.js";
-import { START_TIMER } from "../../core/store.js";
+import { type LoadedInstance, START_TIMER } from "../../core/store.js";
 import { Row } from "../rows.js";
 import { startAtOf } from "./begin-run.js";
 import type { Query } from "./query.js";
@@ -41,22 +41,87 @@ export async function beginNewRuns(
     starts.map(({ begin }) => startAtOf(begin)),
     starts.map(({ begin }) => begin.events),
   ]);
+  const begun: Begun[] = [];
+  const mail = new Map<number, number>();
   for (const columns of rows) {
     const row = new Row(columns);
     const iid = row.integer();
-    const shard = row.integer();
-    const startAtMs = row.optionalInteger();
-    if (startAtMs === undefined) noticeBegan(notice, iid, shard);
-    else noticeDue(notice, startAtMs);
+    const n = row.optionalInteger();
+    if (n !== undefined) {
+      mail.set(iid, n);
+      continue;
+    }
+    const token = row.integer();
+    const start = starts[row.integer() - 1];
+    if (start !== undefined) begun.push({ iid, token, ...start });
   }
+  for (const one of begun) noticeBegun(notice, one, mail.get(one.iid));
   return starts.map(({ answer }) => answer);
 }
 
-function decided(command: NewStart): { readonly answer: CommandAnswer; readonly begin: RunBegin } {
+/** What was decided for a start. */
+interface Decided {
+  readonly command: NewStart;
+  readonly answer: CommandAnswer;
+  readonly begin: RunBegin;
+}
+
+interface Begun extends Decided {
+  readonly iid: number;
+  readonly token: number;
+}
+
+/** @param n the number of its first mail; none where it starts later. */
+function noticeBegun(notice: Notice, begun: Begun, n: number | undefined): void {
+  const startAtMs = startAtOf(begun.begin);
+  if (startAtMs !== null) return noticeDue(notice, startAtMs);
+  noticeBegan(notice, begun.iid, shardOf(begun.command.instanceId));
+  if (n === undefined) return;
+  notice.loaded ??= [];
+  notice.loaded.push(loadedOf(begun, n));
+}
+
+/** What a load would show that came next. */
+function loadedOf({ command: { instanceId, atMs }, begin, iid, token }: Begun, n: number): LoadedInstance {
+  const { name, executionId, version, tags, input, events } = begin;
+  const common = {
+    name,
+    executionId,
+    run: 1,
+    generation: 1,
+    fencingToken: token,
+    status: "Pending",
+    createdAtMs: atMs,
+    updatedAtMs: atMs,
+  } as const;
+  return {
+    instance: {
+      ...common,
+      iid,
+      instanceId,
+      kind: "orchestration",
+      sequence: 0,
+      suspended: false,
+      mail: 0,
+      activities: 0,
+    },
+    execution: {
+      ...common,
+      tags,
+      droppedMessages: 0,
+      ...(version === undefined ? {} : { version }),
+      ...(input === undefined ? {} : { input }),
+    },
+    chunks: [],
+    messages: [{ kind: "mail", n, shard: shardOf(instanceId), iid, generation: 1, mail: 0, events }],
+  };
+}
+
+function decided(command: NewStart): Decided {
   const { answer, change } = decide(command, undefined);
   if (change?.beginRun === undefined || !("executionId" in answer))
     throw new EngineFaultError("a start on a new ID was not accepted");
-  return { answer: { ...answer, run: 1, generation: 1 }, begin: change.beginRun };
+  return { command, answer: { ...answer, run: 1, generation: 1 }, begin: change.beginRun };
 }
 
 // One join for all: plans that must not hash, see keyed.ts, pay the square of the group for each.
@@ -90,5 +155,8 @@ const BEGIN_NEW = `
     insert into @message (hub, shard, iid, generation, mail, body)
     select $1, b.shard, b.iid, 1, 0, b.events from begun b where b.start_at is null
     order by b.place
+    returning iid, n
   )
-  select iid, shard, start_at from begun`;
+  select iid, null::bigint as n, token, place from begun
+  union all
+  select iid, n, null, null from posted`;

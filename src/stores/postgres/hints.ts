@@ -64,7 +64,7 @@ export class Hints {
   }
 
   /** This process has written: what users see of these instances may have changed. */
-  wrote(changed: Changed, { shards, nextDueMs, tasks, began = new Map() }: Notice): void {
+  wrote(changed: Changed, { shards, nextDueMs, tasks, began = new Map(), loaded = [] }: Notice): void {
     const { owns } = this.#parts;
     if (shards.size > 0) this.#wroteMessages = true;
     const ours = [...began].flatMap(([iid, shard]) => (owns(shard) ? [iid] : []));
@@ -73,11 +73,14 @@ export class Hints {
       alive: changed.alive,
       messages: shards.size > 0 || began.size > 0,
       ...(ours.length === 0 ? {} : { began: ours }),
+      ...(ours.length === 0
+        ? {}
+        : { loaded: loaded.filter(({ instance }) => owns(shardOf(instance.instanceId))) }),
       ...(shards.size === 0 && began.size > 0 ? { onlyBegan: true } : {}),
       ...(nextDueMs === undefined ? {} : { nextDueMs }),
       ...(tasks === undefined ? {} : { tasks }),
     };
-    this.#tellOthers(change, new Set([...shards, ...began.values()]));
+    this.#tellOthers(change, shards, began);
     if (this.#listeners.size === 0) return;
     const { instanceIds, messages } = change;
     if (instanceIds.length === 0 && !messages && nextDueMs === undefined && tasks === undefined) return;
@@ -85,21 +88,27 @@ export class Hints {
     queueMicrotask(() => this.#tell({ from: "here", ...change }));
   }
 
-  #tellOthers({ instanceIds, alive, nextDueMs, tasks }: Change, shards: ReadonlySet<number>): void {
+  #tellOthers(
+    { instanceIds, alive, nextDueMs, tasks }: Change,
+    shards: ReadonlySet<number>,
+    began: ReadonlyMap<number, number>,
+  ): void {
     const { owns } = this.#parts;
     const others = [...shards].filter((shard) => !owns(shard));
+    const begunElsewhere = [...began].flatMap(([iid, shard]) => (owns(shard) ? [] : [{ iid, shard }]));
     // Who sets timers for an instance shows in its status with them, unless he owns it.
     const isDueElsewhere =
       nextDueMs !== undefined && instanceIds.some((instanceId) => !owns(shardOf(instanceId)));
     this.#announcer?.tell({
       shards: others,
+      ...(begunElsewhere.length === 0 ? {} : { began: begunElsewhere }),
       instanceIds,
       ...(alive === undefined ? {} : { alive }),
       ...(isDueElsewhere ? { nextDueMs } : {}),
       ...(tasks === undefined ? {} : { tasks }),
     });
     // Whoever gives others something to do may soon be answered.
-    if (others.length > 0 || tasks === true) this.#lookAround.sawSomething();
+    if (others.length > 0 || begunElsewhere.length > 0 || tasks === true) this.#lookAround.sawSomething();
   }
 
   /** Something was written that nobody sees by himself: leases. */
@@ -161,9 +170,19 @@ export class Hints {
     this.#aloneUntilMs = 0;
     this.#inCompanyUntilMs = performance.now() + COMPANY_MS;
     if (!("shards" in word)) return this.#tell({ from: "elsewhere" });
-    const { sender: _, shards, ...change } = word;
-    const messages = shards.some((shard) => this.#parts.owns(shard));
-    this.#tell({ from: "elsewhere", change: { ...change, messages } });
+    const { sender: _, shards, began = [], ...change } = word;
+    const { owns } = this.#parts;
+    const ours = began.filter(({ shard }) => owns(shard)).map(({ iid }) => iid);
+    const mailed = shards.some(owns);
+    this.#tell({
+      from: "elsewhere",
+      change: {
+        ...change,
+        messages: mailed || ours.length > 0,
+        ...(ours.length === 0 ? {} : { began: ours }),
+        ...(ours.length > 0 && !mailed ? { onlyBegan: true } : {}),
+      },
+    });
   }
 
   /** Listeners hold a shared lock, so that whoever is alone need not say anything. */

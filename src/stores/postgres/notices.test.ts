@@ -31,6 +31,29 @@ test("what has no room in one notification takes several, and all else is said o
   expect(words.filter((word) => "shards" in word && word.tasks === true)).toHaveLength(1);
 });
 
+test("instances that have begun are named, with their shards for whoever does not know what that means", () => {
+  const began = [
+    { iid: 2 ** 53 - 1, shard: 255 },
+    { iid: 7, shard: 3 },
+  ];
+  const [text = ""] = encodeWord({ ...NOTHING, shards: [3, 9], began });
+  expect(decodeWord(text)).toEqual({ ...NOTHING, shards: [3, 9], began });
+  expect(JSON.parse(text)).toMatchObject({ shards: [3, 9, 255] });
+});
+
+test("more instances that have begun than there is room for are told as mail for their shards", () => {
+  const began = Array.from({ length: 1000 }, (_, index) => ({ iid: 1e9 + index, shard: index % 256 }));
+  const shards = Array.from({ length: 256 }, (_, shard) => shard);
+  const instanceIds = Array.from({ length: 60 }, (_, index) => `${index}${"ü".repeat(30)}`);
+  const words = encodeWord({ ...NOTHING, instanceIds, shards: [], began }).map(decodeWord);
+  expect(words[0]).toMatchObject({ shards });
+  expect(words[0]).not.toHaveProperty("began");
+  const most = began.slice(0, 150);
+  for (const text of encodeWord({ ...NOTHING, instanceIds, shards, began: most })) {
+    expect(Buffer.byteLength(text)).toBeLessThan(8000);
+  }
+});
+
 test("what would take too many notifications says that anything may have changed", () => {
   const instanceIds = Array.from({ length: 2000 }, (_, index) => `instance-${index}-of-many-that-changed`);
   expect(encodeWord({ ...NOTHING, instanceIds }).map(decodeWord)).toEqual([{ sender: "a" }]);

@@ -2,21 +2,29 @@ import { createHash } from "node:crypto";
 import type { Change } from "../../core/store.js";
 
 /** What processes of a hub tell one another: enough to know whether to look, and for what. */
-export interface Word extends Omit<Change, "messages" | "began" | "onlyBegan"> {
+export interface Word extends Omit<Change, "messages" | "began" | "loaded" | "onlyBegan"> {
   /** Who says it: nobody listens to oneself. */
   readonly sender: string;
-  /** Shards that have new messages. */
+  /** Shards that have new messages, beside those of `began`. */
   readonly shards: readonly number[];
+  /** New instances that have begun, with the shard of each: who owns it loads them, and need not look for mail. */
+  readonly began?: readonly Begun[];
+}
+
+export interface Begun {
+  readonly iid: number;
+  readonly shard: number;
 }
 
 /** What was heard. Whatever is missing could not be read, or was too much to say: it may be anything. */
 export type HeardWord = Word | { readonly sender?: string };
 
-/** A notification has room for 7,999 bytes. All else than IDs takes less than 1,500: a hub has 256 shards. */
-const ID_BYTES = 6_400;
+/** A notification has room for 7,999 bytes. All else takes less than 2,100: a hub has 256 shards, named twice at most. */
+const ID_BYTES = 3_400;
+const BEGAN_BYTES = 2_400;
 
 /** What would take more notifications than this is not told in detail. */
-const MAX_WORDS = 4;
+const MAX_WORDS = 7;
 
 /** Before the ID of an instance that has ended, or of one that has not. */
 const ENDED = "-";
@@ -29,15 +37,30 @@ export function channelOf(schema: string, taskHub: string): string {
 }
 
 /** As many notifications as the instances need that it is about. */
-export function encodeWord({ instanceIds, alive = [], ...rest }: Word): readonly string[] {
+export function encodeWord({
+  instanceIds,
+  alive = [],
+  shards,
+  began = [],
+  ...others
+}: Word): readonly string[] {
+  const rest = { ...others, ...shardsSaid(shards, began) };
   const isAlive = new Set(alive);
   const ids = instanceIds.map((id) => `${isAlive.has(id) ? ALIVE : ENDED}${id}`);
-  const [first = [], ...others] = pagesOf(ids);
+  const [first = [], ...more] = pagesOf(ids);
   const { sender } = rest;
-  if (others.length >= MAX_WORDS) return [JSON.stringify({ sender })];
-  return [{ ...rest, ids: first }, ...others.map((page) => ({ sender, shards: [], ids: page }))].map((word) =>
+  if (more.length >= MAX_WORDS) return [JSON.stringify({ sender })];
+  return [{ ...rest, ids: first }, ...more.map((page) => ({ sender, shards: [], ids: page }))].map((word) =>
     JSON.stringify(word),
   );
+}
+
+/** `shards` names all that have mail, for whoever does not know `began`: who does looks at `mailed`. */
+function shardsSaid(mailed: readonly number[], began: readonly Begun[]): object {
+  const shards = [...new Set([...mailed, ...began.map(({ shard }) => shard)])];
+  const pairs = began.flatMap(({ iid, shard }) => [iid, shard]);
+  if (pairs.length === 0 || JSON.stringify(pairs).length > BEGAN_BYTES) return { shards };
+  return { shards, mailed, began: pairs };
 }
 
 function pagesOf(ids: readonly string[]): readonly string[][] {
@@ -58,19 +81,28 @@ function pagesOf(ids: readonly string[]): readonly string[][] {
 }
 
 export function decodeWord(text: string): HeardWord {
-  const { sender, shards, ids, nextDueMs, tasks, members } = fieldsOf(text);
+  const { sender, shards, mailed, began, ids, nextDueMs, tasks, members } = fieldsOf(text);
   const from = typeof sender === "string" ? { sender } : {};
   if (!("sender" in from) || !areNumbers(shards) || !areTexts(ids)) return from;
   const instanceIds = ids.map((id) => id.slice(1));
   return {
     ...from,
-    shards,
+    ...(areNumbers(began) && areNumbers(mailed) ? { shards: mailed, began: pairsOf(began) } : { shards }),
     instanceIds,
     alive: instanceIds.filter((_, index) => ids[index]?.startsWith(ALIVE)),
     ...(typeof nextDueMs === "number" ? { nextDueMs } : {}),
     ...(tasks === true ? { tasks } : {}),
     ...(members === true ? { members } : {}),
   };
+}
+
+function pairsOf(numbers: readonly number[]): Begun[] {
+  const pairs: Begun[] = [];
+  for (let at = 0; at + 1 < numbers.length; at += 2) {
+    const [iid = 0, shard = 0] = numbers.slice(at, at + 2);
+    pairs.push({ iid, shard });
+  }
+  return pairs;
 }
 
 function fieldsOf(text: string): Readonly<Record<string, unknown>> {

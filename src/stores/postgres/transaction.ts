@@ -1,3 +1,4 @@
+import type { LoadedInstance } from "../../core/store.js";
 import type { Query } from "./query.js";
 
 /** An open transaction on one hub, and what others are to be told once it is durable. */
@@ -15,6 +16,8 @@ export interface Notice {
   nextDueMs: number | undefined;
   /** New instances that have begun with a first mail, which is not counted above: the shard of each, by iid. */
   began?: Map<number, number>;
+  /** Those of them of which all is known that a load would show. */
+  loaded?: LoadedInstance[];
   /** There are new tasks, for whoever can do them. */
   tasks?: true;
 }
