@@ -137,8 +137,8 @@ const resultsOfAny = [
 const abortedTells = [
   edit(
     "worker/activity-runner.ts",
-    "if (this.#remove(call)) call.done(instance, activity, outcome);",
-    "this.#remove(call);\n    call.done(instance, activity, outcome);",
+    "if (this.#remove(call)) call.done(call.instance, call.activity, outcome);",
+    "this.#remove(call);\n    call.done(call.instance, call.activity, outcome);",
   ),
 ];
 const noProofOfMemory = [
@@ -843,7 +843,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "turn that does not record a result",
     guard: "The history holds everything that the function saw.",
-    edits: [edit(TURN, "    ...events,", "    ...events.filter(({ type }) => type !== 'TaskCompleted'),")],
+    edits: [edit(TURN, "...events];", "...events.filter(({ type }) => type !== 'TaskCompleted')];")],
   },
   {
     name: "turn that does not record an action",
@@ -874,7 +874,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "turn that does not set its timers",
     guard: "Timers are set with the turn that creates them.",
-    edits: [edit(TURN, "if (goesOn && timers.size > 0) commit", "if (goesOn && timers.size > 9) commit")],
+    edits: [edit(TURN, "&& timers.size > 0) commit", "&& timers.size > 9) commit")],
   },
   // --- the worker ---------------------------------------------------------------------------------------------------
   {
@@ -1056,8 +1056,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       edit(
         "worker/store-clock.ts",
-        "if (this.#told === undefined) return this.#env.now();",
-        "if (this.#told !== null) return this.#env.now();",
+        "if (this.#aheadMs.length === 0) return this.#env.now();",
+        "if (this.#aheadMs !== null) return this.#env.now();",
       ),
     ],
   },
