@@ -1,8 +1,9 @@
 import { type CommandAnswer, decide, type RunBegin, type StartCommand } from "../../core/command.js";
 import { EngineFaultError } from "../../core/errors.js";
+import type { Execution, Instance } from "../../core/instance.js";
 import { shardOf } from "../../core/shard.js";
 import { type LoadedInstance, START_TIMER } from "../../core/store.js";
-import { Row } from "../rows.js";
+import { type Building, Row } from "../rows.js";
 import { startAtOf } from "./begin-run.js";
 import type { Query } from "./query.js";
 import { type Notice, noticeBegan, noticeDue } from "./transaction.js";
@@ -81,40 +82,42 @@ function noticeBegun(notice: Notice, begun: Begun, n: number | undefined): void 
   notice.loaded.push(loadedOf(begun, n));
 }
 
-/** What a load would show that came next. */
+/** What a load would show that came next. Member by member, as a load does it: see the worker's `advanced`. */
 function loadedOf({ command: { instanceId, atMs }, begin, iid, token }: Begun, n: number): LoadedInstance {
   const { name, executionId, version, tags, input, events } = begin;
-  const common = {
+  const instance: Instance = {
+    iid,
+    instanceId,
+    kind: "orchestration",
     name,
     executionId,
     run: 1,
     generation: 1,
+    sequence: 0,
     fencingToken: token,
     status: "Pending",
+    suspended: false,
+    mail: 0,
+    activities: 0,
     createdAtMs: atMs,
     updatedAtMs: atMs,
-  } as const;
-  return {
-    instance: {
-      ...common,
-      iid,
-      instanceId,
-      kind: "orchestration",
-      sequence: 0,
-      suspended: false,
-      mail: 0,
-      activities: 0,
-    },
-    execution: {
-      ...common,
-      tags,
-      droppedMessages: 0,
-      ...(version === undefined ? {} : { version }),
-      ...(input === undefined ? {} : { input }),
-    },
-    chunks: [],
-    messages: [{ kind: "mail", n, shard: shardOf(instanceId), iid, generation: 1, mail: 0, events }],
   };
+  const execution: Building<Execution> = {
+    executionId,
+    run: 1,
+    generation: 1,
+    name,
+    tags,
+    status: "Pending",
+    fencingToken: token,
+    createdAtMs: atMs,
+    updatedAtMs: atMs,
+    droppedMessages: 0,
+  };
+  if (version !== undefined) execution.version = version;
+  if (input !== undefined) execution.input = input;
+  const mail = { kind: "mail", n, shard: shardOf(instanceId), iid, generation: 1, mail: 0, events } as const;
+  return { instance, execution, chunks: [], messages: [mail] };
 }
 
 function decided(command: NewStart): Decided {

@@ -46,7 +46,7 @@ export interface DatabaseOptions {
 export type Lane = "turns" | "commands";
 
 /** Leases have a connection of their own: whoever renews one must stand behind nobody. */
-type Way = Lane | "leases" | "reads";
+type Way = Lane | "leases" | "reads" | "lookups";
 
 /**
  * No transaction that inserts messages lives longer: the mailbox counts on it (Store.lateMessagesMs is three times
@@ -73,7 +73,8 @@ const LEASE_PATIENCE: Patience = { tries: 10, limitMs: 5_000, firstMs: 50, longe
 const ENDLESS_MS = 0;
 
 const CONNECT_TIMEOUT_MS = 5_000;
-const READ_CONNECTIONS = 6;
+const READ_CONNECTIONS = 4;
+const LOOKUP_CONNECTIONS = 2;
 const READ_IDLE_MS = 30_000;
 const KEEP_ALIVE_MS = 10_000;
 
@@ -98,13 +99,19 @@ const READ_SETTINGS: readonly (readonly [string, string])[] = [
   ["jit", "off"],
 ];
 
+/** A planner that may choose plans a batch of two anew for its two keys each time, as dearly as it reads them. */
+const LOOKUP_SETTINGS: readonly (readonly [string, string])[] = [
+  ["statement_timeout", String(READ_TIMEOUT_MS)],
+  ...KEYED_PLANS,
+];
+
 const LEASE_SETTINGS: readonly (readonly [string, string])[] = [
   ["statement_timeout", String(LEASE_TIMEOUT_MS)],
   ["enable_seqscan", "off"],
   ["jit", "off"],
 ];
 
-/** Of an application's pool: one connection for each lane and one for leases, before reads get any but one. */
+/** Of an application's pool: one connection for each lane and one for leases, before reads and look-ups get any but one. */
 const BEFORE_READS = 3;
 
 /**
@@ -153,6 +160,7 @@ export class Database {
       commands: this.#door(1, WRITE_SETTINGS, silenceMs, CONNECT_TIMEOUT_MS),
       leases: this.#door(1, LEASE_SETTINGS, leaseMs, leaseMs),
       reads: this.#door(READ_CONNECTIONS, READ_SETTINGS, silenceMs, CONNECT_TIMEOUT_MS),
+      lookups: this.#door(LOOKUP_CONNECTIONS, LOOKUP_SETTINGS, silenceMs, CONNECT_TIMEOUT_MS),
     };
   }
 
@@ -193,6 +201,10 @@ export class Database {
 
   /** A statement that only reads, or may be carried out twice. On one of several connections. */
   readonly read: Query = (sql, values) => this.#using("reads", (connection) => connection.query(sql, values));
+
+  /** The same for what names its rows by their keys: always by one plan. */
+  readonly lookUp: Query = (sql, values) =>
+    this.#using("lookups", (connection) => connection.query(sql, values));
 
   /** The same for leases, which behind nothing else can be too late. */
   readonly lease: Query = (sql, values) =>

@@ -198,7 +198,7 @@ export class PostgresStore implements Store {
     this.secret = secret;
     this.#database = database;
     this.#hub = hub;
-    const { read } = database;
+    const { read, lookUp } = database;
     this.#locks = database.capabilities.advisoryLocks
       ? new PostgresLockSession(() => database.newClient(LEASE_SILENCE_MS), database.description)
       : undefined;
@@ -230,12 +230,12 @@ export class PostgresStore implements Store {
     this.#turns = new GroupCommit((turns) => this.#commitGroup(turns), { far: true });
     this.#commands = new GroupCommit((commands) => this.#executeGroup(commands), { far: true });
     this.#records = new ReadBatch(async (ids) =>
-      byKey((await getInstances(read, hub, ids)).filter(isPresent), ({ instance }) => instance.instanceId),
+      byKey((await getInstances(lookUp, hub, ids)).filter(isPresent), ({ instance }) => instance.instanceId),
     );
     this.#loads = new ReadBatch(async (iids) =>
-      byKey(await loadInstances(read, hub, iids), ({ instance }) => instance.iid),
+      byKey(await loadInstances(lookUp, hub, iids), ({ instance }) => instance.iid),
     );
-    this.#heads = new ReadBatch(async (iids) => byKey(await headsOf(read, hub, iids), ({ iid }) => iid));
+    this.#heads = new ReadBatch(async (iids) => byKey(await headsOf(lookUp, hub, iids), ({ iid }) => iid));
     this.#shownWorkers = new ReadBatch(async () => new Map([["all", await shownWorkers(read, hub)]]));
   }
 
