@@ -3,6 +3,7 @@ import { setMaxListeners } from "node:events";
 import { performance } from "node:perf_hooks";
 import { setImmediate as nextRound } from "node:timers/promises";
 import type { Env, Logger } from "./core/env.js";
+import { StoreClosedError } from "./core/errors.js";
 
 /** The longest delay a Node timer can hold. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -19,7 +20,10 @@ export function systemEnv(logger: Logger): Env {
     drain,
     yieldNow: () => nextRound(),
     spawn: (name, task) => {
-      task().catch((error: unknown) => logger.error(`${name} failed`, { error }));
+      task().catch((error: unknown) => {
+        // Whoever closes a store ends what was still under way on it.
+        if (!(error instanceof StoreClosedError)) logger.error(`${name} failed`, { error });
+      });
     },
   };
 }

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { silentLogger } from "../../src/core/env.js";
 import {
   EngineFaultError,
+  StoreClosedError,
   StoreConflictError,
   StoreFailedError,
   StoreUnusableError,
@@ -88,6 +89,30 @@ describe("a store that fails for a while", () => {
     expect(await hub.client.waitForCompletion("x")).toMatchObject({ output: "ab" });
     expect(tries).toBeGreaterThan(3);
   });
+});
+
+test("a hub that closes while an instance is being read logs no error", async () => {
+  const errors: unknown[] = [];
+  const store = openMemoryStore();
+  const [asked, closes] = [gate(), gate()];
+  const slow = storeWith(store, {
+    load: async () => {
+      asked.open();
+      await closes.passed;
+      throw new StoreClosedError();
+    },
+    close: async () => {
+      closes.open();
+      await store.close();
+    },
+  });
+  const logger = { ...silentLogger, error: (...logged: unknown[]) => void errors.push(logged) };
+  const hub = await TaskHub.open({ functions: [job, echo], store: slow, logger });
+  await hub.client.startNew(job);
+  await asked.passed;
+  await hub.close({ drainMs: 0 });
+  await hasty.yieldNow();
+  expect(errors).toEqual([]);
 });
 
 describe("a store that fails for good", () => {
