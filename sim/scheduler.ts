@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Random } from "./random.js";
 
 /** Somebody whose steps are scheduled: a process, or the network. */
@@ -102,6 +103,7 @@ export class Scheduler {
         this.add(actor, "wake early", resolve);
         return;
       }
+      if (signal !== undefined) setMaxListeners(0, signal); // many may wait for one end
       signal?.addEventListener("abort", onAbort, { once: true });
       if (ms > 0) this.#sleepers.push(step);
       else this.#steps.push(step);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Env, Logger } from "../core/env.js";
 import { systemEnv } from "../system-env.js";
 
@@ -136,6 +137,7 @@ export class VirtualProcess {
       };
       const sleeper: Sleeper = { dueMs: this.#clock.nowMs + ms, wake };
       this.#sleepers.add(sleeper);
+      if (signal !== undefined) setMaxListeners(0, signal); // many may wait for one end
       signal?.addEventListener("abort", wake, { once: true });
     });
   }
