@@ -181,8 +181,7 @@ export class Oracle {
       answer.generation === generation,
       `${at}: generation ${answer.generation}, not ${generation}`,
     );
-    const begun: Entry = entry ?? {
-      instanceId,
+    const beginning = {
       name,
       run,
       generation,
@@ -190,20 +189,16 @@ export class Oracle {
       status: "live",
       suspended: false,
       parked: false,
+    } as const;
+    const begun: Entry = entry ?? {
+      instanceId,
+      ...beginning,
       mail: 0,
       timers: new Set(),
       executions: [],
       accepted: new Map(),
     };
-    Object.assign(begun, {
-      name,
-      run,
-      generation,
-      sequence: 0,
-      status: "live",
-      suspended: false,
-      parked: false,
-    });
+    Object.assign(begun, beginning);
     if (command.parent === undefined) delete begun.parent;
     else begun.parent = command.parent;
     if (command.startAtMs !== undefined && command.startAtMs > command.atMs) begun.timers.add(START_TIMER);

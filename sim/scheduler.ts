@@ -103,8 +103,10 @@ export class Scheduler {
         this.add(actor, "wake early", resolve);
         return;
       }
-      if (signal !== undefined) setMaxListeners(0, signal); // many may wait for one end
-      signal?.addEventListener("abort", onAbort, { once: true });
+      if (signal !== undefined) {
+        setMaxListeners(0, signal); // many may wait for one end
+        signal.addEventListener("abort", onAbort, { once: true });
+      }
       if (ms > 0) this.#sleepers.push(step);
       else this.#steps.push(step);
     });

@@ -137,8 +137,10 @@ export class VirtualProcess {
       };
       const sleeper: Sleeper = { dueMs: this.#clock.nowMs + ms, wake };
       this.#sleepers.add(sleeper);
-      if (signal !== undefined) setMaxListeners(0, signal); // many may wait for one end
-      signal?.addEventListener("abort", wake, { once: true });
+      if (signal !== undefined) {
+        setMaxListeners(0, signal); // many may wait for one end
+        signal.addEventListener("abort", wake, { once: true });
+      }
     });
   }
 }
