@@ -68,29 +68,25 @@ function fanOutOf(width: number, warmUps: number): Scenario {
 const longSequence: Scenario = (folder) => withHub(folder, costOfSequence);
 
 const IDLE = 10_000;
+const IDLE_WARM_UP = 3000;
 const IDLE_SECONDS = 7;
 
 const idleInstances: Scenario = (folder) =>
   withHub(folder, async (hub) => {
-    await closedLoop(500, 100, async () => (await hub.client.startNew(hello5, {})).waitForCompletion());
+    const warmUp = idsOf("warm", IDLE_WARM_UP);
+    await startWaiters(hub, warmUp);
+    await wakeAll(hub, warmUp);
     await settle(2000);
     const beforeMb = await residentMb();
-    const ids = Array.from({ length: IDLE }, (_, index) => `idle-${index}`);
-    const started = await costOf(async () => {
-      await closedLoop(IDLE, 500, (index) => hub.client.startNew(waiter, { instanceId: ids[index] ?? "" }));
-      await closedLoop(IDLE, 500, (index) => hub.client.waitForStart(ids[index] ?? ""));
-    });
+    const ids = idsOf("idle", IDLE);
+    const started = await costOf(() => startWaiters(hub, ids));
     await settle(2000); // what starting them has caused comes to rest
     const seconds: number[] = [];
     for (let second = 0; second < IDLE_SECONDS; second++) {
       seconds.push((await costOf(() => settle(1000))).cpuMs);
     }
     const addedMb = (await residentMb()) - beforeMb;
-    const woken = await costOf(async () => {
-      await closedLoop(IDLE, 500, (index) => hub.client.raiseEvent(ids[index] ?? "", "go"));
-      while ((await hub.client.list({ runtimeStatus: ["Running"], top: 1 })).instances.length > 0)
-        await settle(1);
-    });
+    const woken = await costOf(() => wakeAll(hub, ids));
     await closedLoop(IDLE, 500, async (index) => {
       const { runtimeStatus } = await hub.client.waitForCompletion(ids[index] ?? "");
       if (runtimeStatus !== "Completed") throw new Error(`${ids[index]} is ${runtimeStatus}`);
@@ -102,6 +98,22 @@ const idleInstances: Scenario = (folder) =>
       wakeAllMs: woken.wallMs,
     };
   });
+
+function idsOf(prefix: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
+}
+
+/** Until each waits for its event. */
+async function startWaiters({ client }: TaskHub, ids: readonly string[]): Promise<void> {
+  await closedLoop(ids.length, 500, (index) => client.startNew(waiter, { instanceId: ids[index] ?? "" }));
+  await closedLoop(ids.length, 500, (index) => client.waitForStart(ids[index] ?? ""));
+}
+
+/** Until a query finds none running. */
+async function wakeAll({ client }: TaskHub, ids: readonly string[]): Promise<void> {
+  await closedLoop(ids.length, 500, (index) => client.raiseEvent(ids[index] ?? "", "go"));
+  while ((await client.list({ runtimeStatus: ["Running"], top: 1 })).instances.length > 0) await settle(1);
+}
 
 const STARTS = 5000;
 

@@ -149,14 +149,13 @@ function wait(transaction: Transaction, instance: Instance, waiter: ParentLink):
 }
 
 /** The last turn of the run has seen a mail counter; it is refused once this one is above it. */
-function raiseMail({ connection, hub }: Transaction, { iid, run }: Instance): number {
-  const raised = connection
-    .sql(
-      "update inst set mail = mail + 1 where iid = ? and hub = ? and run = ? and status < 2 returning mail",
-    )
-    .get(iid, hub, run);
-  if (raised === undefined) throw new EngineFaultError("mail was accepted for a run that has ended");
-  return new Row(raised).integer();
+function raiseMail({ connection, hub }: Transaction, { iid, run, mail }: Instance): number {
+  // Without `returning`, which would double what the statement costs.
+  const { changes } = connection
+    .sql("update inst set mail = mail + 1 where iid = ? and hub = ? and run = ? and mail = ? and status < 2")
+    .run(iid, hub, run, mail);
+  if (Number(changes) !== 1) throw new EngineFaultError("mail was accepted for a run that has ended");
+  return mail + 1;
 }
 
 function remembered(connection: Connection, hub: number, command: Command): StartAccepted | undefined {
