@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { RefusalLog } from "./client/refusal-log.js";
-import { TaskHubClient } from "./client/task-hub-client.js";
+import { TaskHubClient, type TaskHubClientParts } from "./client/task-hub-client.js";
 import { parseLabel } from "./core/arguments.js";
 import { type Definition, isDefinition } from "./core/definition.js";
 import { type Env, type Logger, silentLogger } from "./core/env.js";
@@ -137,7 +137,8 @@ export class TaskHub implements AsyncDisposable {
       options.maxResidentInstances ?? DEFAULT_RESIDENT_INSTANCES,
     );
     const registry = createRegistry(functions);
-    const { store, env, logger, codec, refusals, client } = await connect(options);
+    const parts = await connect(options);
+    const { store, env, logger, codec, refusals } = parts;
     const info: WorkerInfo = {
       id: env.id(),
       host: hostname(),
@@ -169,6 +170,7 @@ export class TaskHub implements AsyncDisposable {
         : { queues: options.queues.map((queue) => parseLabel("queue", queue)) }),
       onRefused: (refusal) => refusals.add(refusal),
     });
+    const client = new TaskHubClient({ ...parts, ids: worker.ids });
     try {
       if (options.retention !== undefined) await client.setRetention(options.retention);
       await worker.start();
@@ -185,8 +187,8 @@ export class TaskHub implements AsyncDisposable {
 
   /** Reaches a hub without running an engine: to start, query and signal from other processes. */
   static async connect(options: ConnectOptions): Promise<TaskHubConnection> {
-    const { client, store } = await connect(options);
-    return new TaskHubConnection(client, store);
+    const parts = await connect(options);
+    return new TaskHubConnection(new TaskHubClient(parts), parts.store);
   }
 
   status(): TaskHubStatus {
@@ -230,15 +232,17 @@ export class TaskHub implements AsyncDisposable {
   }
 }
 
-async function connect(options: ConnectOptions) {
+/** What a client and a worker share. */
+async function connect(
+  options: ConnectOptions,
+): Promise<TaskHubClientParts & { readonly refusals: RefusalLog }> {
   const logger = options.logger ?? silentLogger;
   const env = options.env ?? systemEnv(logger);
   const codec = options.codec ?? jsonCodec;
   const store = await openStore(options.store, parseLabel("taskHub", options.taskHub ?? "default"), logger);
   const refusals = new RefusalLog(env, store, logger);
   const requester = options.requester ?? `${hostname()} pid ${process.pid}`;
-  const client = new TaskHubClient({ store, env, codec, logger, requester, refusals });
-  return { store, env, logger, codec, refusals, client };
+  return { store, env, logger, codec, refusals, requester };
 }
 
 /** Loads the store's driver when it is first needed. */

@@ -142,6 +142,17 @@ export interface TaskHubClientParts {
   readonly requester: string;
   /** Where refused starts are collected. Default: a log of this client's own. */
   readonly refusals?: RefusalLog;
+  /** Where the IDs of instances come from that nobody chose one for. Default: any. */
+  readonly ids?: InstanceIds;
+}
+
+/** Draws the IDs of instances that nobody chose one for. */
+export interface InstanceIds {
+  next(): string;
+  /** A start is under way. */
+  startBegins(): void;
+  /** It is answered. */
+  startEnds(): void;
 }
 
 /** How many rows one page of a list examines at most. */
@@ -172,9 +183,10 @@ export class TaskHubClient {
   readonly #waiter: ChangeWaiter;
   readonly #refusals: RefusalLog;
   readonly #tokens: PageTokens;
+  readonly #ids: InstanceIds;
   #workers: { readonly readAtMs: number; readonly list: readonly WorkerInfo[] } | undefined;
 
-  constructor({ store, env, codec, logger, requester, refusals }: TaskHubClientParts) {
+  constructor({ store, env, codec, logger, requester, refusals, ids }: TaskHubClientParts) {
     this.#store = store;
     this.#env = env;
     this.#codec = codec;
@@ -182,6 +194,7 @@ export class TaskHubClient {
     this.#waiter = new ChangeWaiter(env, store);
     this.#refusals = refusals ?? new RefusalLog(env, store, logger);
     this.#tokens = new PageTokens(env, store);
+    this.#ids = ids ?? { next: () => env.id(), startBegins: () => {}, startEnds: () => {} };
   }
 
   get taskHub(): string {
@@ -210,17 +223,22 @@ export class TaskHubClient {
     checkOptions(options, STRAY_OPTIONS);
     const name = parseName("name", typeof orchestrator === "string" ? orchestrator : orchestrator?.name);
     const requester = parseOptionalText("requester", options.requester);
-    const command = this.#startCommand(name, options);
-    if (options.allowUnregistered !== true)
-      await this.#checkRegistered(name, typeof orchestrator !== "string");
-    const since = this.#waiter.now;
-    const answer = await this.#execute(command);
-    if (answer.outcome === "refused") throw this.#refuse(command, answer, requester);
-    return this.#handle(
-      command.instanceId,
-      startAccepted(answer),
-      isNewRun(command, answer) ? since : undefined,
-    );
+    this.#ids.startBegins();
+    try {
+      const command = this.#startCommand(name, options);
+      if (options.allowUnregistered !== true)
+        await this.#checkRegistered(name, typeof orchestrator !== "string");
+      const since = this.#waiter.now;
+      const answer = await this.#execute(command);
+      if (answer.outcome === "refused") throw this.#refuse(command, answer, requester);
+      return this.#handle(
+        command.instanceId,
+        startAccepted(answer),
+        isNewRun(command, answer) ? since : undefined,
+      );
+    } finally {
+      this.#ids.startEnds();
+    }
   }
 
   /** The status of an instance, or undefined where there is none. */
@@ -374,7 +392,7 @@ export class TaskHubClient {
     const { execution } = record;
     const command: StartCommand = {
       kind: "start",
-      instanceId: (options.newInstanceId ?? true) ? this.#env.id() : id,
+      instanceId: (options.newInstanceId ?? true) ? this.#ids.next() : id,
       atMs: this.#env.now(),
       name: execution.name,
       tags: execution.tags,
@@ -535,7 +553,7 @@ export class TaskHubClient {
   #instanceIdFor({ instanceId, requestId }: StartNewOptions): string {
     if (instanceId !== undefined) return parseInstanceId(instanceId);
     return requestId === undefined
-      ? this.#env.id()
+      ? this.#ids.next()
       : this.#env.hash("sha256", `start:${parseLabel("requestId", requestId)}`).slice(0, 32);
   }
 

@@ -14,8 +14,10 @@ export interface Leases {
    * Renews the worker's lease and tells how the hub is shared now. Workers that are known to be dead are left out,
    * whether their lease has ended or they can be shown to be gone before that. A worker that was taken for dead by
    * others joins again by this call, without the shards that it had.
+   *
+   * @param load how much the worker has to do, for the others to see ({@link Member.load}).
    */
-  renew(worker: string): Promise<Membership>;
+  renew(worker: string, load?: number): Promise<Membership>;
   /** Takes those of the shards that nobody holds, or that a dead worker held. Returns what was taken. */
   claim(worker: string, shards: readonly number[]): Promise<readonly number[]>;
   /** Gives back shards that this worker holds, and lets the others know. */
@@ -45,6 +47,8 @@ export interface Member {
   readonly draining: boolean;
   /** It has not renewed when it should have, and may be gone: what is free is not to wait for it. */
   readonly late?: true;
+  /** How many starts, turns and activities it had under way at its last renewal; absent where it has not told. */
+  readonly load?: number;
 }
 
 /** How a hub is shared. */

@@ -1,6 +1,6 @@
 import type { Env, Logger } from "../core/env.js";
 import { StoreClosedError } from "../core/errors.js";
-import type { LeaseStatus, Leases, Membership } from "../core/leases.js";
+import type { LeaseStatus, Leases, Member, Membership } from "../core/leases.js";
 import { ownersOf, SHARD_COUNT } from "../core/shard.js";
 import type { OwnedShards } from "./owned-shards.js";
 import { Pulse } from "./pulse.js";
@@ -14,6 +14,8 @@ export interface ShardKeeperParts {
   readonly worker: string;
   /** These shards are ours from now on, with whatever waits in them. */
   readonly onTaken: (shards: readonly number[]) => void;
+  /** How many starts, turns and activities are under way here. */
+  readonly load: () => number;
   /** The store's clock, told just now. */
   readonly onTime: (nowMs: number) => void;
   /**
@@ -56,6 +58,7 @@ export class ShardKeeper implements OwnedShards {
   #trustedUntilMs = Number.NEGATIVE_INFINITY;
   #renewedAtMs: number | undefined;
   #awaiting = false;
+  #othersLoad: number | undefined;
   #wanted: { readonly of: readonly string[]; readonly owners: readonly string[] } = { of: [], owners: [] };
   /** Of its own will: everything is given back. */
   #draining = false;
@@ -74,6 +77,11 @@ export class ShardKeeper implements OwnedShards {
 
   owns(shard: number): boolean {
     return this.#owned.has(shard) && this.#isTrusted();
+  }
+
+  /** The load of those who share the hub, on average, when last seen; undefined where none has told. */
+  get othersLoad(): number | undefined {
+    return this.#othersLoad;
   }
 
   get status(): LeaseStatus {
@@ -142,7 +150,7 @@ export class ShardKeeper implements OwnedShards {
     const { env, leases, worker, logger } = this.#parts;
     try {
       const sentMs = env.monotonicMs();
-      const membership = await leases.renew(worker);
+      const membership = await leases.renew(worker, this.#parts.load());
       this.#parts.onTime(membership.nowMs);
       this.#dropUntrusted(); // nobody may have looked while this process stood still
       this.#renewedAtMs = sentMs;
@@ -173,6 +181,7 @@ export class ShardKeeper implements OwnedShards {
     const staying = workers.filter(
       ({ id, draining, late }) => !(draining || late === true || (this.#draining && id === worker)),
     );
+    this.#othersLoad = meanLoad(staying.filter(({ id }) => id !== worker));
     // With nobody who stays, everybody keeps what he has: work that nobody does would be worse.
     const wanted = this.#wantedBy(staying.map(({ id }) => id));
     const kept: number[] = [];
@@ -273,4 +282,9 @@ export class ShardKeeper implements OwnedShards {
   #isTrusted(): boolean {
     return this.#parts.env.monotonicMs() < this.#trustedUntilMs;
   }
+}
+
+function meanLoad(members: readonly Member[]): number | undefined {
+  const loads = members.map(({ load }) => load).filter((load) => load !== undefined);
+  return loads.length === 0 ? undefined : loads.reduce((sum, load) => sum + load, 0) / loads.length;
 }

@@ -8,6 +8,7 @@ import { Caution } from "./caution.js";
 import { Dispatcher } from "./dispatcher.js";
 import { Housekeeping } from "./housekeeping.js";
 import { Mailbox } from "./mailbox.js";
+import { NearIds } from "./near-ids.js";
 import { EVERY_SHARD, type OwnedShards } from "./owned-shards.js";
 import { persist } from "./persist.js";
 import { RequestHandler } from "./request-handler.js";
@@ -64,6 +65,8 @@ const CHORES_SHARD = 0;
  * shards left, then follows messages and timers until it is stopped.
  */
 export class TaskHubWorker {
+  /** For instances that nobody chose an ID for. */
+  readonly ids: NearIds;
   readonly #parts: TaskHubWorkerParts;
   readonly #clock: StoreClock;
   readonly #caution: Caution;
@@ -89,6 +92,12 @@ export class TaskHubWorker {
     this.#parts = { ...parts, env };
     this.#keeper = this.#keeperOf(store);
     const owned: OwnedShards = this.#keeper ?? EVERY_SHARD;
+    this.ids = new NearIds({
+      env,
+      owned,
+      underWay: () => this.#underWay(),
+      othersLoad: () => this.#keeper?.othersLoad,
+    });
     const doesChores = (): boolean => owned.owns(CHORES_SHARD);
     this.#timers = new TimerLoop(env, store, logger, owned);
     this.#mailbox = new Mailbox(env, store, logger, owned);
@@ -203,6 +212,11 @@ export class TaskHubWorker {
       await env.sleep(DRAIN_LOOK_MS);
   }
 
+  #underWay(): number {
+    const { turns, activities } = this.#dispatcher.load;
+    return turns + activities;
+  }
+
   #keeperOf({ leases }: Store): ShardKeeper | undefined {
     if (leases === undefined) return undefined;
     const { env, logger, info } = this.#parts;
@@ -211,6 +225,7 @@ export class TaskHubWorker {
       leases,
       logger,
       worker: info.id,
+      load: () => this.ids.load,
       onTaken: (shards) => this.#takeShards(shards),
       onTime: (nowMs) => this.#clock.hear(nowMs),
       onLost: (shards, handOver) => this.#loseShards(shards, handOver),

@@ -20,9 +20,9 @@ test("a commit that takes effect after its instance was taken over and read is g
   const inner = openMemoryStore(options);
   const { leases } = inner;
   if (leases === undefined) throw new Error("the store has no leases");
-  const renew: Leases["renew"] = async (worker) => {
+  const renew: Leases["renew"] = async (worker, load) => {
     if (isCutOff) await healed.passed;
-    return leases.renew(worker);
+    return leases.renew(worker, load);
   };
   const former = await TaskHub.open({
     functions: [job, hello],

@@ -41,6 +41,20 @@ export function checkLeases(check: Check): void {
     );
   });
 
+  check("a worker that tells its load shows it to the others, until it no longer does", async (hub) => {
+    const one = await joined(hub.store, "worker-1");
+    const other = await joined(await hub.another(), "worker-2");
+    const shown = async (): Promise<number | undefined> =>
+      (await other.renew("worker-2")).workers.find(({ id }) => id === "worker-1")?.load;
+    assert.equal(await shown(), undefined);
+    await one.renew("worker-1", 7);
+    assert.equal(await shown(), 7);
+    await one.renew("worker-1", 0);
+    assert.equal(await shown(), 0);
+    await one.renew("worker-1");
+    assert.equal(await shown(), undefined);
+  });
+
   check("a worker whose lease has ended joins again by renewing, without its shards", async (hub) => {
     const one = await joined(hub.store, "worker-1");
     const other = await joined(await hub.another(), "worker-2");

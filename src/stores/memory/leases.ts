@@ -15,6 +15,7 @@ interface Member {
   readonly info: WorkerInfo;
   leaseEndMs: number;
   draining: boolean;
+  load: number | undefined;
 }
 
 /** A hub's workers and who holds which shard: what several processes see alike. */
@@ -23,7 +24,7 @@ export class LeaseTable {
   readonly #owners = new Map<number, string>();
 
   join(info: WorkerInfo, leaseEndMs: number): void {
-    this.#members.set(info.id, { info, leaseEndMs, draining: false });
+    this.#members.set(info.id, { info, leaseEndMs, draining: false, load: undefined });
   }
 
   leave(worker: string): void {
@@ -32,11 +33,12 @@ export class LeaseTable {
   }
 
   /** One whose lease has ended is taken for dead: it comes back without the shards that it had. */
-  renew(worker: string, nowMs: number, leaseEndMs: number): void {
+  renew(worker: string, nowMs: number, leaseEndMs: number, load: number | undefined): void {
     const member = this.#members.get(worker);
     if (member === undefined) return;
     if (member.leaseEndMs <= nowMs) this.release(worker);
     member.leaseEndMs = leaseEndMs;
+    member.load = load;
   }
 
   drain(worker: string): void {
@@ -69,7 +71,11 @@ export class LeaseTable {
 
   membership(nowMs: number): Membership {
     const alive = [...this.#members.values()].filter(({ info }) => this.isAlive(info.id, nowMs));
-    const workers = alive.map(({ info, draining }) => ({ id: info.id, draining }));
+    const workers = alive.map(({ info, draining, load }) => ({
+      id: info.id,
+      draining,
+      ...(load === undefined ? {} : { load }),
+    }));
     const ids = new Set(workers.map(({ id }) => id));
     return { nowMs, workers, owners: new Map([...this.#owners].filter(([, owner]) => ids.has(owner))) };
   }
@@ -112,10 +118,10 @@ export class MemoryLeases implements Leases {
     this.#tellOthers();
   }
 
-  async renew(worker: string): Promise<Membership> {
+  async renew(worker: string, load?: number): Promise<Membership> {
     const table = this.#table();
     const nowMs = this.now();
-    table.renew(worker, nowMs, nowMs + this.leaseMs);
+    table.renew(worker, nowMs, nowMs + this.leaseMs, load);
     return table.membership(nowMs);
   }
 

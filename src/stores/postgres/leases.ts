@@ -79,13 +79,13 @@ export class PostgresLeases implements Leases {
     await this.#locks?.release(worker);
   }
 
-  async renew(worker: string): Promise<Membership> {
+  async renew(worker: string, load?: number): Promise<Membership> {
     const joined = this.#joined.get(worker);
     if (joined === undefined)
       throw new EngineFaultError(`worker ${worker} renews a lease without having joined`);
     // Where its session was lost. Until it has the lock again it must only not be late.
     this.#locks?.hold(worker).catch(() => {});
-    const renewal = this.#renewOrJoin(joined);
+    const renewal = this.#renewOrJoin(joined, load);
     joined.renewal = renewal;
     const seen = await renewal;
     const gone = await this.#findGone(seen.late);
@@ -117,18 +117,18 @@ export class PostgresLeases implements Leases {
     this.#changed();
   }
 
-  async #renewOrJoin(joined: Joined): Promise<Seen> {
+  async #renewOrJoin(joined: Joined, load: number | undefined): Promise<Seen> {
     const { info } = joined;
-    const seen = await this.#renew(info.id);
+    const seen = await this.#renew(info.id, load);
     if (seen.draining) joined.draining = true;
     if (seen.renewed || !this.#joined.has(info.id)) return seen;
     await showWorker(this.#query, this.#hub, info, { leaseMs: this.leaseMs, draining: joined.draining });
     this.#changed();
-    return this.#renew(info.id);
+    return this.#renew(info.id, load);
   }
 
-  async #renew(worker: string): Promise<Seen> {
-    const rows = await this.#query(RENEW, [this.#hub, worker, this.leaseMs, this.#lateMs]);
+  async #renew(worker: string, load: number | undefined): Promise<Seen> {
+    const rows = await this.#query(RENEW, [this.#hub, worker, this.leaseMs, this.#lateMs, load ?? null]);
     const workers: Member[] = [];
     const late: string[] = [];
     const owners = new Map<number, string>();
@@ -149,10 +149,16 @@ export class PostgresLeases implements Leases {
       }
       const draining = row.integer() === 1;
       const isLate = row.integer() === 1;
+      const renewed = row.integer() === 1;
+      const told = row.optionalInteger();
       // Of its own row the statement sees the state before.
-      if (id === worker) Object.assign(me, { draining, renewed: row.integer() === 1 });
-      else if (isLate) late.push(id);
-      workers.push({ id, draining, ...(isLate && id !== worker ? { late: true } : {}) });
+      if (id === worker) {
+        Object.assign(me, { draining, renewed });
+        workers.push(memberOf(id, draining, false, load));
+      } else {
+        if (isLate) late.push(id);
+        workers.push(memberOf(id, draining, isLate, told));
+      }
     }
     return { ...me, nowMs, workers, late, owners };
   }
@@ -213,22 +219,26 @@ interface Seen {
   readonly owners: ReadonlyMap<number, string>;
 }
 
+function memberOf(id: string, draining: boolean, late: boolean, load: number | undefined): Member {
+  return { id, draining, ...(late ? { late } : {}), ...(load === undefined ? {} : { load }) };
+}
+
 /** A lease that has ended is not renewed: who joins again does so without shards. */
 const RENEW = `
   with renewed as (
-    update @worker set renewed_at = clock_timestamp(), lease_until = ${leaseUntil(3)}
+    update @worker set renewed_at = clock_timestamp(), lease_until = ${leaseUntil(3)}, load = $5::integer
     where hub = $1 and id = $2 and lease_until > clock_timestamp()
     returning id
   )
   select null::bigint as now, w.id, null as shard,
     case when w.draining then 1 else 0 end as draining,
     case when w.renewed_at < clock_timestamp() - $4::integer * interval '1 millisecond' then 1 else 0 end as late,
-    (select count(*) from renewed r where r.id = w.id) as renewed
+    (select count(*) from renewed r where r.id = w.id) as renewed, w.load
   from @worker w where w.hub = $1 and w.lease_until > clock_timestamp()
   union all
-  select null, s.owner, s.shard, null, null, null from @shard s where s.hub = $1 and s.owner is not null
+  select null, s.owner, s.shard, null, null, null, null from @shard s where s.hub = $1 and s.owner is not null
   union all
-  select (extract(epoch from clock_timestamp()) * 1000)::bigint, null, null, null, null, null`;
+  select (extract(epoch from clock_timestamp()) * 1000)::bigint, null, null, null, null, null, null`;
 
 /** In the order of the shards, so that two who claim wait for each other in one direction only. */
 const CLAIM = `

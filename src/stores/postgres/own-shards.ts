@@ -17,8 +17,8 @@ export class OwnShards implements Leases {
     return this.#held.has(shard);
   }
 
-  async renew(worker: string): Promise<Membership> {
-    const membership = await this.#leases.renew(worker);
+  async renew(worker: string, load?: number): Promise<Membership> {
+    const membership = await this.#leases.renew(worker, load);
     this.#held.clear();
     for (const [shard, owner] of membership.owners) if (owner === worker) this.#held.add(shard);
     return membership;

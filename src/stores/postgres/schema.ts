@@ -214,6 +214,12 @@ export const migrations: readonly Migration[] = [
       )`,
     ],
   },
+  {
+    version: 2,
+    minReader: 1,
+    // What a worker had under way at its last renewal; null where its program does not tell.
+    statements: ["alter table @worker add column if not exists load integer"],
+  },
 ];
 
 /** The schema that this program writes. */
