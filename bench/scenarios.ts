@@ -144,7 +144,7 @@ const starts: Scenario = async (folder) => {
 export const scenarios: Readonly<Record<string, Scenario>> = {
   "hello5-100": hello5Loop(6000, 100, 6000),
   "hello5-1000": hello5Loop(10_000, 1000, 6000),
-  "hello5-alone": hello5Loop(300, 1, 1000),
+  "hello5-alone": hello5Loop(300, 1, 4000),
   // With each fsync slowed to 1 ms (see run.ts): group commit must show.
   "hello5-slow-disk": hello5Loop(4000, 100, 4000),
   sequence: longSequence,
