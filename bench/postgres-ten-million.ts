@@ -22,9 +22,10 @@ const RATE_MS = 4000;
 /** What was filled in is still on its way to the disk when they begin. */
 const WARM_UP_MS = 15_000;
 
-/** The foreground of a purge: starts a second, and for how long. */
+/** The foreground of a purge: starts a second, for how long, and how often: a p99 is ten starts, or one slow flush. */
 const PACE = 100;
 const PACED_MS = 10_000;
+const PURGE_ROUNDS = 5;
 
 const report = new Report(`of ${instances.toLocaleString("en")}`);
 const runsOf: Record<string, unknown> = {};
@@ -102,7 +103,7 @@ async function purges({ instances: there, fromMs, toMs }: Filled): Promise<void>
   const member = await Member.start(store);
   try {
     await member.ask("paced", PACE, PACED_MS / 2);
-    for (let round = 0; round < rounds; round++) {
+    for (let round = 0; round < PURGE_ROUNDS; round++) {
       quiet.push(await member.ask("paced", PACE, PACED_MS));
       const during = await member.ask("paced-purging", PACE, PACED_MS, reachedMs, sliceMs);
       reachedMs = during["reachedMs"] ?? reachedMs;
@@ -127,13 +128,13 @@ async function sweeps(store: string, fromMs: number, partMs: number): Promise<re
   const during: Figures[] = [];
   await using connection = await TaskHub.connect({ store });
   try {
-    for (let round = 0; round < rounds; round++) {
+    for (let round = 0; round < PURGE_ROUNDS; round++) {
       const toMs = Math.round(fromMs + (round + 1) * partMs);
       const ageMs = Date.now() - toMs;
       await connection.client.setRetention({ completedMs: ageMs, failedMs: ageMs, terminatedMs: ageMs });
       const member = await Member.start(store);
       try {
-        await member.ask("paced", PACE, 1000);
+        await member.ask("paced", PACE, PACED_MS / 2);
         const [before, startedMs] = [await count(toMs), performance.now()];
         const figures = await member.ask("paced", PACE, PACED_MS);
         const purged = before - (await count(toMs));

@@ -158,9 +158,9 @@ export interface InstanceIds {
 /** How many rows one page of a list examines at most. */
 const LIST_EXAMINES = 5000;
 
-/** How many instances one page of a purge looks up, and how many of them are deleted at a time. */
+/** How many instances one page of a purge deletes, and how many of them at a time: other work waits for no more. */
 const PURGE_PAGE = 500;
-const PURGE_BATCH = 100;
+const PURGE_BATCH = 25;
 
 /** What somebody who knows Durable Functions 2.x may mean who hands in a text instead of options. */
 const STRAY_OPTIONS = ": startNew(name, { instanceId, input })";
@@ -707,20 +707,27 @@ export class TaskHubClient {
 
   async #purgePage(
     pace: Pace,
-    { recursive = false, runtimeStatus = ENDED_STATUSES, top = PURGE_PAGE, ...list }: PurgePageOptions,
+    { recursive = false, runtimeStatus = ENDED_STATUSES, ...list }: PurgePageOptions,
   ): Promise<PurgedPage> {
+    const top = parseTop(list.top ?? PURGE_PAGE);
     for (const status of runtimeStatus) {
       if (!isEnded(status))
         throw new InvalidArgumentError("runtimeStatus", `${String(status)} is not an ended status`);
     }
-    const page = await pace.batch(() => this.list({ ...list, runtimeStatus, top }));
-    const found = page.instances.map((status) => status.instanceId);
+    let { continuationToken } = list;
     let instancesDeleted = 0;
-    for (let from = 0; from < found.length; from += PURGE_BATCH) {
-      const batch = found.slice(from, from + PURGE_BATCH);
-      instancesDeleted += await pace.batch(() => this.#purgeBatch(batch, recursive));
+    for (let left = top; left > 0; ) {
+      const asked = Math.min(left, PURGE_BATCH);
+      const after = continuationToken === undefined ? {} : { continuationToken };
+      const found = await pace.batch(() => this.list({ ...list, runtimeStatus, top: asked, ...after }));
+      const ids = found.instances.map((status) => status.instanceId);
+      if (ids.length > 0) instancesDeleted += await pace.batch(() => this.#purgeBatch(ids, recursive));
+      ({ continuationToken } = found);
+      // Fewer than asked for: so many were looked at, and a page looks at no more.
+      if (continuationToken === undefined || ids.length < asked) break;
+      left -= asked;
     }
-    return { instancesDeleted, continuationToken: page.continuationToken };
+    return { instancesDeleted, continuationToken };
   }
 
   async #purgeChildren(children: readonly string[]): Promise<number> {

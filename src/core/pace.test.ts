@@ -25,11 +25,11 @@ class Worked {
   }
 }
 
-test("between batches it rests as long as the last one took, a second at most", async () => {
+test("between batches it rests twice as long as the last one took, a second at most", async () => {
   const worked = new Worked();
   const pace = new Pace(worked.env);
   for (const ms of [20, 5, 3000, 7]) expect(await pace.batch(worked.for(ms))).toBe(ms);
-  expect(worked.restsMs).toEqual([20, 5, 1000]);
+  expect(worked.restsMs).toEqual([40, 10, 1000]);
 });
 
 test("it rests after a batch that failed, too", async () => {
@@ -41,5 +41,5 @@ test("it rests after a batch that failed, too", async () => {
   });
   await expect(failing).rejects.toThrow("no");
   await pace.batch(worked.for(1));
-  expect(worked.restsMs).toEqual([30]);
+  expect(worked.restsMs).toEqual([60]);
 });

@@ -9,12 +9,9 @@ import { Pulse } from "./pulse.js";
 /** How often ended instances are looked through. */
 const SWEEP_MS = 10 * 60_000;
 
-/** Instances looked up, and rows examined for them, at a time. */
-const PAGE = 500;
+/** Instances looked up and purged, and rows examined for them, at a time: other work waits for no more. */
+const BATCH = 25;
 const EXAMINE = 5000;
-
-/** Instances purged at a time: other work waits for no more. */
-const BATCH = 100;
 
 /** Purges ended instances, and past executions, once they are older than the hub's retention. */
 export class RetentionSweep {
@@ -78,15 +75,13 @@ export class RetentionSweep {
         this.#store.list({
           // Nothing ends before it is created: what is younger need not be looked at.
           filter: { runtimeStatus: [status], createdToMs: endedBeforeMs, updatedToMs: endedBeforeMs },
-          limit: PAGE,
+          limit: BATCH,
           examine: EXAMINE,
           ...(after === undefined ? {} : { after }),
         }),
       );
-      for (let from = 0; from < page.records.length && !this.#pulse.stopped; from += BATCH) {
-        const batch = page.records.slice(from, from + BATCH);
-        purged += await this.#pace.batch(() => this.#purge(batch));
-      }
+      if (page.records.length > 0 && !this.#pulse.stopped)
+        purged += await this.#pace.batch(() => this.#purge(page.records));
       after = page.next;
     } while (after !== undefined && !this.#pulse.stopped);
     while (!this.#pulse.stopped) {

@@ -42,8 +42,12 @@ export interface DatabaseOptions {
   readonly silenceMs?: number;
 }
 
-/** Writes go over one connection for turns and one for commands; neither waits for the other. */
-export type Lane = "turns" | "commands";
+/**
+ * Writes go over one connection for turns, one for commands and, while there are any, one for purges, which delete
+ * much at a time: none waits for another.
+ */
+export type Lane = "turns" | CommandLane;
+export type CommandLane = "commands" | "purges";
 
 /** Leases have a connection of their own: whoever renews one must stand behind nobody. */
 type Way = Lane | "leases" | "reads" | "lookups";
@@ -75,7 +79,9 @@ const ENDLESS_MS = 0;
 const CONNECT_TIMEOUT_MS = 5_000;
 const READ_CONNECTIONS = 4;
 const LOOKUP_CONNECTIONS = 2;
-const READ_IDLE_MS = 30_000;
+/** After how long a connection that nobody uses is closed; or it is kept. */
+const IDLE_MS = 30_000;
+const KEPT = 0;
 const KEEP_ALIVE_MS = 10_000;
 
 /** How often a process without a worker sweeps receipts. */
@@ -112,7 +118,7 @@ const LEASE_SETTINGS: readonly (readonly [string, string])[] = [
 ];
 
 /** Of an application's pool: one connection for each lane and one for leases, before reads and look-ups get any but one. */
-const BEFORE_READS = 3;
+const BEFORE_READS = 4;
 
 /**
  * Connections to one schema: what is asked of them is carried out whole or fails with a public error. Lost
@@ -158,9 +164,10 @@ export class Database {
     this.#ways = {
       turns: this.#door(1, WRITE_SETTINGS, silenceMs, CONNECT_TIMEOUT_MS),
       commands: this.#door(1, WRITE_SETTINGS, silenceMs, CONNECT_TIMEOUT_MS),
+      purges: this.#door(1, WRITE_SETTINGS, silenceMs, CONNECT_TIMEOUT_MS, IDLE_MS),
       leases: this.#door(1, LEASE_SETTINGS, leaseMs, leaseMs),
-      reads: this.#door(READ_CONNECTIONS, READ_SETTINGS, silenceMs, CONNECT_TIMEOUT_MS),
-      lookups: this.#door(LOOKUP_CONNECTIONS, LOOKUP_SETTINGS, silenceMs, CONNECT_TIMEOUT_MS),
+      reads: this.#door(READ_CONNECTIONS, READ_SETTINGS, silenceMs, CONNECT_TIMEOUT_MS, IDLE_MS),
+      lookups: this.#door(LOOKUP_CONNECTIONS, LOOKUP_SETTINGS, silenceMs, CONNECT_TIMEOUT_MS, IDLE_MS),
     };
   }
 
@@ -235,10 +242,14 @@ export class Database {
    *
    * @param lockTimeoutMs how long it may wait for each lock.
    */
-  commandTransaction<T>(work: (query: Query) => Promise<T>, lockTimeoutMs?: number): Promise<T> {
+  commandTransaction<T>(
+    lane: CommandLane,
+    work: (query: Query) => Promise<T>,
+    lockTimeoutMs?: number,
+  ): Promise<T> {
     return this.#tracked(async () => {
       for (let losses = 1; ; losses++) {
-        const { outcome, receipt } = await retrying(() => this.#withReceipt(work, lockTimeoutMs));
+        const { outcome, receipt } = await retrying(() => this.#withReceipt(lane, work, lockTimeoutMs));
         const happened = outcome.lost === undefined || (await this.#happened(receipt));
         this.#usedReceipts.push(receipt.id);
         this.#sweepNowAndThen();
@@ -249,6 +260,7 @@ export class Database {
   }
 
   async #withReceipt<T>(
+    lane: CommandLane,
     work: (query: Query) => Promise<T>,
     lockTimeoutMs: number | undefined,
   ): Promise<{ outcome: Outcome<T>; receipt: Receipt }> {
@@ -261,9 +273,7 @@ export class Database {
     if (lockTimeoutMs !== undefined) opening = `set local lock_timeout = ${lockTimeoutMs}; ${opening}`;
     if (used.length > 0) opening += `; delete from ${table} where id in ('${used.join("', '")}')`;
     try {
-      const outcome = await this.#with("commands", (connection) =>
-        this.#inTransaction(connection, opening, work),
-      );
+      const outcome = await this.#with(lane, (connection) => this.#inTransaction(connection, opening, work));
       if (outcome.lost !== undefined) this.#usedReceipts.push(...used);
       return { outcome, receipt };
     } catch (error) {
@@ -486,19 +496,26 @@ export class Database {
     settings: readonly (readonly [string, string])[],
     silenceMs: number,
     connectMs: number,
+    idleMs = KEPT,
   ): Door {
     const pool = this.#options.pool;
-    if (pool === undefined) return { pool: this.#newPool(max, settings, connectMs), silenceMs, connectMs };
+    if (pool === undefined)
+      return { pool: this.#newPool(max, settings, connectMs, idleMs), silenceMs, connectMs };
     // Neither the reads nor a lane may take all that there is.
     const spare = Math.max(1, pool.options.max - BEFORE_READS);
     return { pool, slots: new Slots(Math.min(max, spare)), silenceMs, connectMs };
   }
 
-  #newPool(max: number, settings: readonly (readonly [string, string])[], connectMs: number): Pool {
+  #newPool(
+    max: number,
+    settings: readonly (readonly [string, string])[],
+    connectMs: number,
+    idleMs: number,
+  ): Pool {
     const pool = new this.#driver.Pool({
       ...this.#config(settings, connectMs),
       max,
-      idleTimeoutMillis: max === 1 ? 0 : READ_IDLE_MS,
+      idleTimeoutMillis: idleMs,
     });
     // Connections that are lost while nobody uses them: the pool has already dropped them.
     pool.on("error", () => {});

@@ -15,6 +15,10 @@ import type { SqlValue } from "./query.js";
 
 const AT = Date.UTC(2026, 0, 1);
 
+/** How many statements of a schema wait for a lock. */
+const WAITING =
+  "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and strpos(query, $1) > 0";
+
 describe.skipIf(postgresUrl === undefined)("the PostgreSQL store", () => {
   let schema: string;
   let store: Store & { sweep(): Promise<void> };
@@ -169,6 +173,19 @@ describe.skipIf(postgresUrl === undefined)("the PostgreSQL store", () => {
     expect(await others).toMatchObject([{ outcome: "started" }]);
   });
 
+  test("a start does not wait for a purge", async () => {
+    await store.commit([endOf(await started("old"), '"done"')]);
+    await using client = await connect();
+    await client.query("begin");
+    await client.query(qualify("select 1 from @inst where id = 'old' for update", schema));
+    const purged = store.execute([{ kind: "purge", instanceId: "old", atMs: AT }]);
+    await until(async () => (await count(WAITING, [schema])) === 1);
+    const begun = store.execute([start("new")]);
+    expect(await Promise.race([purged, begun])).toMatchObject([{ outcome: "started" }]);
+    await client.query("commit");
+    expect(await purged).toMatchObject([{ outcome: "purged" }]);
+  });
+
   test("what no text of the database can be is nowhere", async () => {
     const { executionId } = await started("x");
     expect(await store.history("x", executionId)).toBeDefined();
@@ -249,8 +266,8 @@ describe.skipIf(postgresUrl === undefined)("the PostgreSQL store", () => {
     return (await client.query<unknown[]>({ ...statement, rowMode: "array" })).rows;
   }
 
-  async function count(text: string): Promise<number> {
-    const [row] = await sql(text);
+  async function count(text: string, values: readonly SqlValue[] = []): Promise<number> {
+    const [row] = await sql(text, values);
     return Number(row?.[0]);
   }
 

@@ -38,7 +38,7 @@ import { beginNewRuns, isNewStart, type NewStart } from "./begin-new.js";
 import { type Capabilities, capabilitiesOf } from "./capabilities.js";
 import { Changed } from "./changed.js";
 import { answersFromRead, executeCommands, type ReadBefore } from "./commands.js";
-import { Database, type DatabaseOptions } from "./database.js";
+import { type CommandLane, Database, type DatabaseOptions } from "./database.js";
 import { durabilityWarnings } from "./durability.js";
 import { sweepOrphans, sweepWaiters } from "./end-run.js";
 import { pruneExecutions } from "./executions.js";
@@ -181,6 +181,7 @@ export class PostgresStore implements Store {
   readonly #writers: Writers;
   readonly #turns: GroupCommit<TurnCommit, number>;
   readonly #commands: GroupCommit<Command, CommandAnswer>;
+  readonly #purges: GroupCommit<Command, CommandAnswer>;
   readonly #records: ReadBatch<string, InstanceRecord>;
   readonly #loads: ReadBatch<number, LoadedInstance>;
   readonly #heads: ReadBatch<number, Head>;
@@ -229,6 +230,7 @@ export class PostgresStore implements Store {
     this.#writers = new Writers(read);
     this.#turns = new GroupCommit((turns) => this.#commitGroup(turns), { far: true });
     this.#commands = new GroupCommit((commands) => this.#executeGroup(commands), { far: true });
+    this.#purges = new GroupCommit((purges) => this.#executeAny("purges", purges), { far: true });
     this.#records = new ReadBatch(async (ids) =>
       byKey((await getInstances(lookUp, hub, ids)).filter(isPresent), ({ instance }) => instance.instanceId),
     );
@@ -269,7 +271,9 @@ export class PostgresStore implements Store {
   }
 
   async execute(commands: readonly Command[]): Promise<readonly CommandAnswer[]> {
-    return this.#commands.submit(commands);
+    // A start is not to wait until others' histories are deleted.
+    const lane = commands.every(({ kind }) => kind === "purge") ? this.#purges : this.#commands;
+    return lane.submit(commands);
   }
 
   async commit(turns: readonly TurnCommit[]): Promise<readonly CommitResult[]> {
@@ -334,7 +338,9 @@ export class PostgresStore implements Store {
   async recordRefusals(refusals: readonly Refusal[]): Promise<void> {
     this.#open();
     if (refusals.length === 0) return;
-    await this.#database.commandTransaction((query) => recordRefusals(query, this.#hub, refusals));
+    await this.#database.commandTransaction("commands", (query) =>
+      recordRefusals(query, this.#hub, refusals),
+    );
   }
 
   async refusals(query: { instanceId?: string; limit: number }): Promise<readonly Refusal[]> {
@@ -405,9 +411,15 @@ export class PostgresStore implements Store {
 
   async #close(): Promise<void> {
     await Promise.all(
-      [this.#turns, this.#commands, this.#records, this.#loads, this.#heads, this.#shownWorkers].map((each) =>
-        each.close(),
-      ),
+      [
+        this.#turns,
+        this.#commands,
+        this.#purges,
+        this.#records,
+        this.#loads,
+        this.#heads,
+        this.#shownWorkers,
+      ].map((each) => each.close()),
     );
     try {
       if (this.#worker !== undefined) await this.#leases.leave(this.#worker.id);
@@ -449,10 +461,10 @@ export class PostgresStore implements Store {
   }
 
   async #executeGroup(commands: readonly Command[]): Promise<readonly (CommandAnswer | Failure)[]> {
-    if (!commands.some(isNewStart)) return this.#executeAny(commands);
+    if (!commands.some(isNewStart)) return this.#executeAny("commands", commands);
     const begun = await this.#beginNew(commands.filter(isNewStart));
     const rest = commands.filter((command) => !isNewStart(command));
-    const others = rest.length === 0 ? [] : await this.#executeAny(rest);
+    const others = rest.length === 0 ? [] : await this.#executeAny("commands", rest);
     const [first, second] = [begun[Symbol.iterator](), others[Symbol.iterator]()];
     return commands.map((command) => {
       const { value, done } = (isNewStart(command) ? first : second).next();
@@ -476,11 +488,14 @@ export class PostgresStore implements Store {
     }
   }
 
-  async #executeAny(commands: readonly Command[]): Promise<readonly (CommandAnswer | Failure)[]> {
+  async #executeAny(
+    lane: CommandLane,
+    commands: readonly Command[],
+  ): Promise<readonly (CommandAnswer | Failure)[]> {
     try {
       const { answers, free } = await this.#answersFromRead(commands);
       const rest = commands.filter((_, index) => answers[index] === undefined);
-      const write: Write = (some, lockTimeoutMs) => this.#write(some, free, lockTimeoutMs);
+      const write: Write = (some, lockTimeoutMs) => this.#write(lane, some, free, lockTimeoutMs);
       const written = rest.length === 0 ? [] : await writeAroundLocks(write, rest);
       let next = 0;
       return answers.map((answer) => {
@@ -509,15 +524,20 @@ export class PostgresStore implements Store {
   }
 
   async #write(
+    lane: CommandLane,
     commands: readonly Command[],
     free: ReadonlySet<string>,
     lockTimeoutMs: number | undefined,
   ): Promise<readonly CommandAnswer[]> {
-    const { answers, notice } = await this.#database.commandTransaction(async (query) => {
-      const notice = newNotice();
-      const answers = await executeCommands({ query, hub: this.#hub, notice }, commands, free);
-      return { answers, notice };
-    }, lockTimeoutMs);
+    const { answers, notice } = await this.#database.commandTransaction(
+      lane,
+      async (query) => {
+        const notice = newNotice();
+        const answers = await executeCommands({ query, hub: this.#hub, notice }, commands, free);
+        return { answers, notice };
+      },
+      lockTimeoutMs,
+    );
     this.#groups += 1;
     const changed = new Changed();
     for (const [index, answer] of answers.entries()) {
