@@ -67,7 +67,7 @@ async function hello5s(inFlight: number, forMs: number): Promise<Figures> {
 }
 
 /** Starts so many a second for so long, whatever becomes of them; latencies count from when each was due. */
-async function paced(perSecond: number, forMs: number): Promise<Figures> {
+async function latenciesOf(perSecond: number, forMs: number): Promise<number[]> {
   const latenciesMs: number[] = [];
   const fromMs = performance.now();
   const one = async (index: number): Promise<void> => {
@@ -79,27 +79,35 @@ async function paced(perSecond: number, forMs: number): Promise<Figures> {
   };
   const total = Math.round((perSecond * forMs) / 1000);
   await Promise.all(Array.from({ length: total }, (_, index) => one(index)));
+  return latenciesMs;
+}
+
+async function paced(perSecond: number, forMs: number): Promise<Figures> {
+  const latenciesMs = await latenciesOf(perSecond, forMs);
   return {
-    completed: total,
+    completed: latenciesMs.length,
     medianMs: quantile(latenciesMs, 0.5),
     p95Ms: quantile(latenciesMs, 0.95),
     p99Ms: quantile(latenciesMs, 0.99),
   };
 }
 
-/** The same, while this process purges what was created from a time on, slice by slice, in order of creation. */
+/**
+ * The same by turns, in short windows, alone and while this process purges what was created from a time on, slice by
+ * slice, in order of creation: what the disk does meets both.
+ */
 async function pacedPurging([
   perSecond = 0,
-  forMs = 0,
+  windowMs = 0,
+  windows = 0,
   purgeFromMs = 0,
   sliceMs = 0,
 ]: readonly number[]): Promise<Figures> {
-  const stop = new AbortController();
-  let reports = 0;
-  let purged = 0;
-  let reachedMs = purgeFromMs;
-  const purge = async (): Promise<void> => {
-    for (; !stop.signal.aborted; reachedMs += sliceMs) {
+  const quietMs: number[] = [];
+  const duringMs: number[] = [];
+  let [reports, purged, purgingMs, reachedMs] = [0, 0, 0, purgeFromMs];
+  const purgeUntil = async (signal: AbortSignal): Promise<void> => {
+    for (; !signal.aborted; reachedMs += sliceMs) {
       purged += await hub.client.purgeBy({
         createdTimeFrom: new Date(reachedMs),
         createdTimeTo: new Date(reachedMs + sliceMs - 1),
@@ -109,16 +117,27 @@ async function pacedPurging([
       });
     }
   };
-  const purging = purge();
-  const startedMs = performance.now();
-  const figures = await paced(perSecond, forMs);
-  stop.abort();
-  await purging;
+  for (let window = 0; window < windows; window++) {
+    quietMs.push(...(await latenciesOf(perSecond, windowMs)));
+    const stop = new AbortController();
+    const startedMs = performance.now();
+    const purging = purgeUntil(stop.signal);
+    duringMs.push(...(await latenciesOf(perSecond, windowMs)));
+    stop.abort();
+    await purging;
+    purgingMs += performance.now() - startedMs;
+  }
   return {
-    ...figures,
+    completed: duringMs.length,
+    quietMedianMs: quantile(quietMs, 0.5),
+    quietP95Ms: quantile(quietMs, 0.95),
+    quietP99Ms: quantile(quietMs, 0.99),
+    medianMs: quantile(duringMs, 0.5),
+    p95Ms: quantile(duringMs, 0.95),
+    p99Ms: quantile(duringMs, 0.99),
     purged,
     reports,
-    purgedPerSecond: (purged / (performance.now() - startedMs)) * 1000,
+    purgedPerSecond: (purged / purgingMs) * 1000,
     reachedMs,
   };
 }

@@ -13,14 +13,15 @@ const host = fileURLToPath(new URL("../test/postgres-host.mjs", import.meta.url)
 
 /**
  * The server at `TENURE_TEST_POSTGRES`, or one of our own that goes away with its data: default settings, so with
- * fsync on, apart from the number of connections and the buffers. `TENURE_BENCH_DIR` chooses the disk.
+ * fsync on, apart from the number of connections, the buffers and what is given. `TENURE_BENCH_DIR` chooses the disk.
  */
-export function startPostgres(): Promise<PostgresServer> {
+export function startPostgres(...settings: readonly string[]): Promise<PostgresServer> {
   const { TENURE_TEST_POSTGRES: atHand, TENURE_BENCH_DIR: folder } = process.env;
   if (atHand !== undefined && atHand !== "") {
     return Promise.resolve({ url: atHand, stop: () => Promise.resolve() });
   }
-  const child = spawn(process.execPath, [host, "-c", "shared_buffers=256MB"], {
+  const all = ["shared_buffers=256MB", ...settings].flatMap((setting) => ["-c", setting]);
+  const child = spawn(process.execPath, [host, ...all], {
     stdio: ["pipe", "pipe", "inherit"],
     env: { ...process.env, ...(folder === undefined ? {} : { TMPDIR: folder }) },
   });

@@ -22,17 +22,26 @@ const RATE_MS = 4000;
 /** What was filled in is still on its way to the disk when they begin. */
 const WARM_UP_MS = 15_000;
 
-/** The foreground of a purge: starts a second, for how long, and how often: a p99 is ten starts, or one slow flush. */
+/** The foreground of a purge: starts a second. */
 const PACE = 100;
-const PACED_MS = 10_000;
-const PURGE_ROUNDS = 5;
+
+/** Alone and beside a purge by turns: a second's worth of the worst starts may be one slow flush of the disk. */
+const WINDOW_MS = 2000;
+const WINDOWS = 20;
+const SLICE_INSTANCES = 500;
+
+/** A sweep cannot be interrupted: alone and beside it in longer rounds, each in a new process, as warm as the other. */
+const SWEEP_ROUNDS = 5;
+const SWEEP_MS = 10_000;
+const SWEEP_WARM_UP_MS = 5000;
 
 const report = new Report(`of ${instances.toLocaleString("en")}`);
 const runsOf: Record<string, unknown> = {};
 report.extra["instances"] = instances;
 report.extra["runs"] = runsOf;
 
-const server = await startPostgres();
+// As docs/postgres.md advises: checkpoints come by time.
+const server = await startPostgres("max_wal_size=4GB");
 const { url } = server;
 const meter = await PostgresMeter.open(url);
 try {
@@ -96,26 +105,24 @@ async function starts(): Promise<void> {
 /** The oldest are purged, by the process that also runs the foreground: by request, and past their retention. */
 async function purges({ instances: there, fromMs, toMs }: Filled): Promise<void> {
   const store = storeUrl(url, SCHEMA);
-  const sliceMs = Math.max(1, Math.round((toMs - fromMs) / there) * 20_000);
-  const quiet: Figures[] = [];
-  const purging: Figures[] = [];
-  let reachedMs = fromMs;
+  const sliceMs = Math.max(1, Math.round((toMs - fromMs) / there) * SLICE_INSTANCES);
   const member = await Member.start(store);
+  let byFilter: Figures;
   try {
-    await member.ask("paced", PACE, PACED_MS / 2);
-    for (let round = 0; round < PURGE_ROUNDS; round++) {
-      quiet.push(await member.ask("paced", PACE, PACED_MS));
-      const during = await member.ask("paced-purging", PACE, PACED_MS, reachedMs, sliceMs);
-      reachedMs = during["reachedMs"] ?? reachedMs;
-      purging.push(during);
-    }
+    await member.ask("paced", PACE, SWEEP_WARM_UP_MS);
+    byFilter = await member.ask("paced-purging", PACE, WINDOW_MS, WINDOWS, fromMs, sliceMs);
   } finally {
     await member.close();
   }
-  const before = medians(quiet);
-  show("purge by filter", before, medians(purging), purging, quiet);
-  const sweeping = await sweeps(store, reachedMs, (toMs - fromMs) / 20);
-  show("retention sweep", before, medians(sweeping), sweeping, quiet);
+  runsOf["purge by filter"] = byFilter;
+  show("purge by filter", byFilter, ratio(byFilter["p99Ms"], byFilter["quietP99Ms"]));
+  const rounds = await sweeps(store, byFilter["reachedMs"] ?? fromMs, (toMs - fromMs) / 20);
+  runsOf["retention sweep"] = rounds;
+  show(
+    "retention sweep",
+    medians(rounds),
+    median(rounds.map((round) => ratio(round["p99Ms"], round["quietP99Ms"]))),
+  );
   // Behind a purge lie index entries of nobody, until autovacuum has come.
   const times = await timesOf(store, meter, {});
   runsOf["list after the purges"] = times;
@@ -123,51 +130,56 @@ async function purges({ instances: there, fromMs, toMs }: Filled): Promise<void>
   report.add("list after the purges", `p95 of ${times["pages"]} pages`, times["p95Ms"], "ms", { atMost: 50 });
 }
 
-/** A worker sweeps as it starts: so many times one more starts, with so much more to purge. */
+/** A worker sweeps as it starts: so many times one more starts, with so much more to purge, after one with nothing. */
 async function sweeps(store: string, fromMs: number, partMs: number): Promise<readonly Figures[]> {
-  const during: Figures[] = [];
+  const rounds: Figures[] = [];
   await using connection = await TaskHub.connect({ store });
   try {
-    for (let round = 0; round < PURGE_ROUNDS; round++) {
+    for (let round = 0; round < SWEEP_ROUNDS; round++) {
+      await connection.client.setRetention({});
+      const quiet = await warmMember(store, (member) => member.ask("paced", PACE, SWEEP_MS));
       const toMs = Math.round(fromMs + (round + 1) * partMs);
       const ageMs = Date.now() - toMs;
       await connection.client.setRetention({ completedMs: ageMs, failedMs: ageMs, terminatedMs: ageMs });
-      const member = await Member.start(store);
-      try {
-        await member.ask("paced", PACE, PACED_MS / 2);
-        const [before, startedMs] = [await count(toMs), performance.now()];
-        const figures = await member.ask("paced", PACE, PACED_MS);
-        const purged = before - (await count(toMs));
-        during.push({
-          ...figures,
-          purged,
-          purgedPerSecond: (purged / (performance.now() - startedMs)) * 1000,
-        });
-      } finally {
-        await member.close();
-      }
+      rounds.push(
+        await warmMember(store, async (member) => {
+          const [before, startedMs] = [await count(toMs), performance.now()];
+          const during = await member.ask("paced", PACE, SWEEP_MS);
+          const purged = before - (await count(toMs));
+          const purgedPerSecond = (purged / (performance.now() - startedMs)) * 1000;
+          return {
+            ...during,
+            quietMedianMs: quiet["medianMs"] ?? 0,
+            quietP95Ms: quiet["p95Ms"] ?? 0,
+            quietP99Ms: quiet["p99Ms"] ?? 0,
+            purged,
+            purgedPerSecond,
+          };
+        }),
+      );
     }
   } finally {
     await connection.client.setRetention({});
   }
-  return during;
+  return rounds;
 }
 
-function show(
-  name: string,
-  before: Figures,
-  during: Figures,
-  runs: readonly Figures[],
-  quiet: readonly Figures[],
-): void {
-  runsOf[name] = { during: runs, quiet };
-  say(`${name}: quiet`, before);
-  say(`${name}: during`, during);
-  const ratios = runs.map((run, round) => ratio(run["p99Ms"], quiet[round]?.["p99Ms"]));
-  report.add(name, "purged", during["purgedPerSecond"], "/s");
-  report.add(name, "foreground, p99 without", before["p99Ms"], "ms");
-  report.add(name, "foreground, p99 during", during["p99Ms"], "ms");
-  report.add(name, "during to without", median(ratios), "", { atMost: 2 });
+async function warmMember<T>(store: string, work: (member: Member) => Promise<T>): Promise<T> {
+  const member = await Member.start(store);
+  try {
+    await member.ask("paced", PACE, SWEEP_WARM_UP_MS);
+    return await work(member);
+  } finally {
+    await member.close();
+  }
+}
+
+function show(name: string, figures: Figures, duringToWithout: number | undefined): void {
+  say(name, figures);
+  report.add(name, "purged", figures["purgedPerSecond"], "/s");
+  report.add(name, "foreground, p99 without", figures["quietP99Ms"], "ms");
+  report.add(name, "foreground, p99 during", figures["p99Ms"], "ms");
+  report.add(name, "during to without", duringToWithout, "", { atMost: 2 });
 }
 
 /** How many were created before a time. */
