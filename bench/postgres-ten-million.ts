@@ -22,8 +22,9 @@ const RATE_MS = 4000;
 /** What was filled in is still on its way to the disk when they begin. */
 const WARM_UP_MS = 15_000;
 
-/** The foreground of a purge: starts a second. */
+/** The foreground of a purge: starts a second, for so long before anything is measured. */
 const PACE = 100;
+const PACED_WARM_UP_MS = 5000;
 
 /** Alone and beside a purge by turns: a second's worth of the worst starts may be one slow flush of the disk. */
 const WINDOW_MS = 2000;
@@ -33,7 +34,6 @@ const SLICE_INSTANCES = 500;
 /** A sweep cannot be interrupted: alone and beside it in longer rounds, each in a new process, as warm as the other. */
 const SWEEP_ROUNDS = 5;
 const SWEEP_MS = 10_000;
-const SWEEP_WARM_UP_MS = 5000;
 
 const report = new Report(`of ${instances.toLocaleString("en")}`);
 const runsOf: Record<string, unknown> = {};
@@ -106,14 +106,9 @@ async function starts(): Promise<void> {
 async function purges({ instances: there, fromMs, toMs }: Filled): Promise<void> {
   const store = storeUrl(url, SCHEMA);
   const sliceMs = Math.max(1, Math.round((toMs - fromMs) / there) * SLICE_INSTANCES);
-  const member = await Member.start(store);
-  let byFilter: Figures;
-  try {
-    await member.ask("paced", PACE, SWEEP_WARM_UP_MS);
-    byFilter = await member.ask("paced-purging", PACE, WINDOW_MS, WINDOWS, fromMs, sliceMs);
-  } finally {
-    await member.close();
-  }
+  const byFilter = await warmMember(store, (member) =>
+    member.ask("paced-purging", PACE, WINDOW_MS, WINDOWS, fromMs, sliceMs),
+  );
   runsOf["purge by filter"] = byFilter;
   show("purge by filter", byFilter, ratio(byFilter["p99Ms"], byFilter["quietP99Ms"]));
   const rounds = await sweeps(store, byFilter["reachedMs"] ?? fromMs, (toMs - fromMs) / 20);
@@ -167,7 +162,7 @@ async function sweeps(store: string, fromMs: number, partMs: number): Promise<re
 async function warmMember<T>(store: string, work: (member: Member) => Promise<T>): Promise<T> {
   const member = await Member.start(store);
   try {
-    await member.ask("paced", PACE, SWEEP_WARM_UP_MS);
+    await member.ask("paced", PACE, PACED_WARM_UP_MS);
     return await work(member);
   } finally {
     await member.close();
