@@ -624,13 +624,15 @@ export class Dispatcher {
     try {
       // Whatever else comes in within this round shares the turn.
       await this.#parts.env.drain();
-      do {
+      for (;;) {
+        resident.busy = false;
+        // Of what came in meanwhile, too: a turn on void memory would take mail in out of order.
+        if (resident.isVoid()) this.#reload(resident);
+        if (!resident.isReady()) break;
         resident.busy = true;
         await this.#turn(resident);
         await this.#letOthersWork();
-        resident.busy = false;
-        if (resident.isVoid()) this.#reload(resident);
-      } while (resident.isReady());
+      }
     } catch (error) {
       if (error instanceof StoreClosedError) return;
       this.#park(resident.instance, error);
