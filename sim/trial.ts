@@ -23,7 +23,11 @@ export async function tryPlan(plan: Plan, grounds: Grounds): Promise<Trial> {
       oracle.see(effect);
     },
     onActivity: (seen) => oracle.witness(seen),
-    onEnd: (store) => oracle.compare(store),
+    onCalm: (store) => oracle.compare(store),
+    onPurge: async (store, instanceIds) => {
+      for (const instanceId of instanceIds) await oracle.compareOne(store, instanceId);
+    },
+    onEnd: (store) => oracle.conclude(store),
   });
   const disordered = unlinearizable(
     run.calls,
