@@ -116,7 +116,8 @@ function watched(store: Store, { onPurge }: Observer): Store {
     get: (target, key) => {
       if (key === "execute") return execute;
       const member: unknown = Reflect.get(target, key);
-      return typeof member === "function" ? member.bind(target) : member;
+      const bound: unknown = typeof member === "function" ? member.bind(target) : member;
+      return bound;
     },
   });
 }

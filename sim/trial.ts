@@ -32,7 +32,7 @@ export async function tryPlan(plan: Plan, grounds: Grounds): Promise<Trial> {
   const disordered = unlinearizable(
     run.calls,
     effects.filter(({ step }) => step <= run.begunAgainAt),
-  ).map((id) => `${id}: no order of the calls explains what their callers were told`);
+  );
   const problems = [...run.problems, ...oracle.problems, ...disordered];
   const hash = createHash("sha256");
   for (const line of run.log) hash.update(line).update("\n");
