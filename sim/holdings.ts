@@ -1,9 +1,8 @@
-import type { HistoryEvent } from "../src/core/history.js";
 import { decodeChunk } from "../src/core/history-codec.js";
 import type { Execution, InstanceRecord } from "../src/core/instance.js";
 import { type Mail, readMail } from "../src/core/message.js";
 import type { Store } from "../src/core/store.js";
-import { alike, type Entry, incomingOf, isPost, type Past } from "./past.js";
+import { alike, type Entry, incomingOf, isPost, type Past, withoutEnd } from "./past.js";
 import { nameOfRequest } from "./requests.js";
 
 interface HoldingsParts {
@@ -252,10 +251,4 @@ export class Holdings {
       `${of}: the store says ${JSON.stringify(held)}, its writes add up to ${JSON.stringify(due)}`,
     );
   }
-}
-
-/** Without what an end from outside has added to a history. */
-function withoutEnd(events: readonly HistoryEvent[]): readonly HistoryEvent[] {
-  const at = events.findLastIndex((event) => event.type === "ExecutionTerminated");
-  return at < 0 ? events : events.slice(0, at);
 }

@@ -145,6 +145,12 @@ export function askedBy(event: HistoryEvent): ActionEvent["type"] | undefined {
   }
 }
 
+/** Without what an end from outside has added to a history. */
+export function withoutEnd(events: readonly HistoryEvent[]): readonly HistoryEvent[] {
+  const at = events.findLastIndex((event) => event.type === "ExecutionTerminated");
+  return at < 0 ? events : events.slice(0, at);
+}
+
 /** How many activities a history leaves open. */
 export function openActivities(events: readonly HistoryEvent[]): number {
   const open = new Set<number>();
