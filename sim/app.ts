@@ -2,7 +2,13 @@
 import * as fc from "fast-check";
 import type { Definition } from "../src/core/definition.js";
 import { IF_LIVE_ANSWERS, type IfLive } from "../src/core/start-policy.js";
-import { type ActivityContext, activity, type OrchestrationContext, orchestration } from "../src/index.js";
+import {
+  type ActivityContext,
+  activity,
+  type OrchestrationContext,
+  orchestration,
+  type Task,
+} from "../src/index.js";
 import type { SimProcess } from "./process.js";
 
 /** One instruction of a program. */
@@ -27,14 +33,24 @@ export type Instruction =
   /** Continues as new with what is left of the program. */
   | { readonly do: "again" };
 
-export interface ProgramInput {
-  readonly program: readonly Instruction[];
+/** The events that the code of a run has been given so far, in order: told on across continue-as-new. */
+export interface Given {
+  readonly instanceId: string;
+  readonly run: number;
+  readonly events: readonly string[];
 }
 
-/** What an orchestrator of ours returns: who it was. */
+export interface ProgramInput {
+  readonly program: readonly Instruction[];
+  /** Another run's, where a run was started with the input of a former one. */
+  readonly given?: Given;
+}
+
+/** What an orchestrator of ours returns: who it was, and what it was given. */
 export interface ProgramOutput {
   readonly instanceId: string;
   readonly executionId: string;
+  readonly given: Given;
 }
 
 /** An activity that began, as somebody outside the engine saw it. */
@@ -74,23 +90,39 @@ export function functionsOf(
       return `${executionId} ${taskId}`;
     },
   );
-  return [work, ...NAMES.map((name) => orchestration(name, follow))];
+  return [work, ...orchestrators()];
+}
+
+/** The orchestrators alone: what it takes to replay a history. */
+export function orchestrators(): readonly Definition[] {
+  return NAMES.map((name) => orchestration(name, follow));
 }
 
 async function follow(ctx: OrchestrationContext, input: ProgramInput): Promise<ProgramOutput | undefined> {
+  const { instanceId, executionId, run } = ctx;
+  const isOurs = input.given?.instanceId === instanceId && input.given.run === run;
+  const given = { instanceId, run, events: isOurs ? [...input.given.events] : [] };
   for (const [index, instruction] of input.program.entries()) {
     if (instruction.do === "again") {
-      ctx.continueAsNew({ program: input.program.slice(index + 1) });
+      ctx.continueAsNew({ program: input.program.slice(index + 1), given });
       return undefined;
     }
-    await obey(ctx, instruction);
+    await obey(ctx, instruction, given.events);
   }
-  return { instanceId: ctx.instanceId, executionId: ctx.executionId };
+  return { instanceId, executionId, given };
+}
+
+/** A wait that notes what it is given, even once nobody waits for it any more. */
+function awaitEvent(ctx: OrchestrationContext, given: string[]): Task<unknown> {
+  const wait = ctx.waitForExternalEvent(EVENT);
+  wait.onSettled(() => given.push(String(wait.result())));
+  return wait;
 }
 
 async function obey(
   ctx: OrchestrationContext,
   instruction: Exclude<Instruction, { readonly do: "again" }>,
+  given: string[],
 ): Promise<void> {
   switch (instruction.do) {
     case "activity": {
@@ -110,10 +142,10 @@ async function obey(
       return;
     }
     case "event":
-      await ctx.waitForExternalEvent(EVENT);
+      await awaitEvent(ctx, given);
       return;
     case "eventOrTimer":
-      await ctx.race([ctx.waitForExternalEvent(EVENT), ctx.sleep(instruction.ms)]);
+      await ctx.race([awaitEvent(ctx, given), ctx.sleep(instruction.ms)]);
       return;
     case "child": {
       const { id, ifLive, waits, program } = instruction;

@@ -1,21 +1,32 @@
+import { z } from "zod";
 import type { CommandAnswer } from "../src/core/command.js";
 import type { EndedStatus } from "../src/core/instance.js";
 import type { IfEndedAnswer } from "../src/core/start-policy.js";
 import type { Call } from "./schedule.js";
 import type { Effect } from "./store-line.js";
+import { JOINING } from "./workload.js";
 
 /**
  * Whether each ID, as its clients saw it, behaved like one object that does one thing at a time: a search for an order
  * of all calls that fits both what they were told and when they were made (Wing and Gong, "Testing and verifying
  * concurrent objects", 1993), with memory of where it has been. What the engine did by itself (a run ended, a child was
  * started) has its place in that order from the log of commits.
+ *
+ * @returns what cannot be explained, in words.
  */
 export function unlinearizable(calls: readonly Call[], effects: readonly Effect[]): readonly string[] {
   const ids = new Set(calls.flatMap(({ operation }) => ("id" in operation ? [operation.id] : [])));
-  return [...ids].filter((id) => {
+  const disordered = [...ids].filter((id) => {
     const operations = [...callsOn(id, calls), ...effectsOn(id, calls, effects)];
     return !hasOrder(operations);
   });
+  const untrue = calls.filter((call) => !isBorneOut(call, effects));
+  return [
+    ...disordered.map((id) => `${id}: no order of the calls explains what their callers were told`),
+    ...untrue.map(
+      ({ operation, told }) => `${operation.do} was told what is not so: ${JSON.stringify(told)}`,
+    ),
+  ];
 }
 
 /** Something that happened at one moment between two. */
@@ -30,13 +41,20 @@ interface Op {
 interface State {
   readonly status: "absent" | "live" | EndedStatus;
   readonly name: string;
+  readonly suspended: boolean;
   /** Undefined where it is not known yet which it is. */
   readonly execution: string | undefined;
   /** By request ID. */
   readonly remembered: readonly (readonly [request: number, execution: string])[];
 }
 
-const ABSENT: State = { status: "absent", name: "", execution: undefined, remembered: [] };
+const ABSENT: State = {
+  status: "absent",
+  name: "",
+  suspended: false,
+  execution: undefined,
+  remembered: [],
+};
 
 function hasOrder(ops: readonly Op[]): boolean {
   const seen = new Set<string>();
@@ -62,7 +80,7 @@ function hasOrder(ops: readonly Op[]): boolean {
 }
 
 function live(state: State, execution: string | undefined, name = state.name): State {
-  return { ...state, status: "live", execution, name };
+  return { ...state, status: "live", suspended: false, execution, name };
 }
 
 function matches(state: State, execution: string): boolean {
@@ -77,12 +95,13 @@ const isEnded = ({ status }: State): boolean => status !== "live" && status !== 
 function callsOn(id: string, calls: readonly Call[]): Op[] {
   return calls.flatMap((call) => {
     const { operation, told, calledAt, returnedAt } = call;
-    if (!("id" in operation) || operation.id !== id || told.kind === "unknown") return [];
-    return [{ from: calledAt, to: returnedAt, apply: (state) => applyCall(call, state) }];
+    const concerns = operation.do === "list" || ("id" in operation && operation.id === id);
+    if (!concerns || told.kind === "unknown") return [];
+    return [{ from: calledAt, to: returnedAt, apply: (state) => applyCall(call, id, state) }];
   });
 }
 
-function applyCall({ operation, told }: Call, state: State): State | undefined {
+function applyCall({ operation, told }: Call, id: string, state: State): State | undefined {
   const when = (isSo: boolean, next: State = state): State | undefined => (isSo ? next : undefined);
   if (told.kind === "refused") {
     switch (told.code) {
@@ -91,44 +110,64 @@ function applyCall({ operation, told }: Call, state: State): State | undefined {
       case "InstanceEnded":
         return when(isEnded(state));
       case "InstanceHeld":
-        return operation.do === "start" ? refusedStart(operation, told.holder, state) : when(isLive(state));
+        if (operation.do === "start" || operation.do === "join")
+          return refusedStart(policyOf(operation), told.holder, state);
+        return when(isLive(state));
       case "InvalidState":
-        return when(operation.do === "rewind" || isLive(state));
+        if (operation.do === "rewind") return when(state.status !== "Failed" && state.status !== "absent");
+        return when(isLive(state));
+      case "WaitTimeout":
+        return when(isLive(state)); // who gives up has looked, and seen that it goes on
       default:
-        return state; // a wait that timed out tells nothing
+        return undefined;
     }
   }
   const value = told.kind === "answer" ? told.value : undefined;
   switch (operation.do) {
     case "start":
-      return startedBy(operation, answerOf(value), state);
+    case "join":
+      return startedBy(policyOf(operation), answerOf(value), state);
     case "restart":
       return when(!isLive(state), live(state, answerOf(value).executionId));
+    case "copy":
+      return when(state.status !== "absent");
     case "raise":
+      return when(isLive(state));
     case "suspend":
     case "resume":
-      return when(isLive(state));
+      return when(isLive(state), { ...state, suspended: operation.do === "suspend" });
     case "terminate":
       return when(isLive(state), { ...state, status: "Terminated" });
     case "rewind":
       return when(state.status === "Failed", live(state, undefined));
     case "purge":
+      if (operation.recursive) return state; // tried again as a whole: what it did is in the log
       return value === 0
         ? when(state.status === "absent")
         : when(isEnded(state), { ...state, status: "absent" });
     case "get":
     case "wait":
-      return seen(value, state);
+      return operation.do === "wait" && !isEnded(state) ? undefined : seen(value, state);
     case "history":
-    case "executions": {
-      const current: unknown = Array.isArray(value) ? value[0] : value;
-      if (current === undefined) return when(state.status === "absent");
-      return when(state.status !== "absent" && current === (state.execution ?? current));
-    }
+    case "executions":
+      return seenExecution(Array.isArray(value) ? value[0] : value, state);
     case "list":
+      return seen(Array.isArray(value) ? value.find((each) => isShown(each, id)) : undefined, state);
+    case "startAnew":
+    case "purgeBy":
     case "pass":
       return state;
   }
+}
+
+function isShown(shown: unknown, id: string): boolean {
+  return typeof shown === "object" && shown !== null && "instanceId" in shown && shown.instanceId === id;
+}
+
+function seenExecution(current: unknown, state: State): State | undefined {
+  if (current === undefined) return state.status === "absent" ? state : undefined;
+  const execution = String(current);
+  return state.status !== "absent" && matches(state, execution) ? { ...state, execution } : undefined;
 }
 
 function answerOf(value: unknown): { readonly outcome: string; readonly executionId: string } {
@@ -143,11 +182,18 @@ function seen(value: unknown, state: State): State | undefined {
     return undefined;
   const status = String(value.runtimeStatus);
   const says = status === "Pending" || status === "Running" || status === "Suspended" ? "live" : status;
+  if (says === "live" && (status === "Suspended") !== state.suspended) return undefined;
   const execution = String(value.executionId);
   return says === state.status && matches(state, execution) ? { ...state, execution } : undefined;
 }
 
-type Start = Call["operation"] & { readonly do: "start" };
+type Start = Pick<Call["operation"] & { readonly do: "start" }, "name" | "ifLive" | "ifEnded" | "requestId">;
+
+/** Who joins a run begins one only where there was none. */
+function policyOf(operation: Call["operation"] & { readonly do: "start" | "join" }): Start {
+  if (operation.do === "start") return operation;
+  return { name: operation.name, ...JOINING, requestId: undefined };
+}
 
 function startedBy(
   { name, ifLive, ifEnded, requestId }: Start,
@@ -190,17 +236,86 @@ function ending(
   return status === "absent" || status === "live" ? undefined : ifEnded[status];
 }
 
+// --- what callers were told beside that -------------------------------------------------------------------------------
+
+const DRAWN = z.object({ outcome: z.string(), instanceId: z.string() });
+const OUTPUT = z.object({
+  instanceId: z.string(),
+  executionId: z.string(),
+  given: z.object({ run: z.number() }),
+});
+const SHOWN = z.object({ runtimeStatus: z.string(), executionId: z.string(), output: z.unknown() });
+const JOINED = z.object({ run: z.number(), output: OUTPUT.optional(), purged: z.boolean() });
+
+/** Whether the log of writes, and what programs return, bear out what a call was told beside the state of its ID. */
+function isBorneOut(call: Call, effects: readonly Effect[]): boolean {
+  const { operation, told } = call;
+  if (told.kind !== "answer") return true;
+  const { value } = told;
+  switch (operation.do) {
+    case "startAnew":
+    case "copy": {
+      const { outcome, instanceId } = DRAWN.parse(value);
+      const begun = effects.filter(
+        (effect) => effect.kind === "command" && effect.command.instanceId === instanceId && isStart(effect),
+      );
+      return outcome === "started" && begun.length === 1;
+    }
+    case "purge":
+    case "purgeBy": {
+      const purged = effects.filter((effect) => isOf(call, effect) && isPurge(effect));
+      return typeof value === "number" && value <= purged.length;
+    }
+    case "get":
+    case "wait": {
+      if (value === undefined) return true;
+      const { runtimeStatus, executionId, output } = SHOWN.parse(value);
+      return runtimeStatus !== "Completed" || OUTPUT.parse(output).executionId === executionId;
+    }
+    case "join": {
+      const { run, output, purged } = JOINED.parse(value);
+      const isPurged = effects.some(
+        (effect) => isPurge(effect) && effect.command.instanceId === operation.id && isDuring(call, effect),
+      );
+      const isOutput =
+        output === undefined || (output.instanceId === operation.id && output.given.run === run);
+      return (isPurged || !purged) && isOutput;
+    }
+    default:
+      return true;
+  }
+}
+
+type CommandEffect = Effect & { readonly kind: "command" };
+
+function isPurge(effect: Effect): effect is CommandEffect {
+  return effect.kind === "command" && effect.answer.outcome === "purged";
+}
+
+function isStart({ answer }: CommandEffect): boolean {
+  return answer.outcome === "started";
+}
+
+function isDuring({ calledAt, returnedAt }: Call, { step }: Effect): boolean {
+  return step >= calledAt && step <= returnedAt;
+}
+
+function isOf(call: Call, effect: Effect): boolean {
+  return call.process === effect.process && isDuring(call, effect);
+}
+
 // --- what the engine did --------------------------------------------------------------------------------------------
 
-/** Writes of the engine, and of calls whose callers were told nothing. */
+/** Writes of the engine, and those of clients that no answer tells of. What comes after the last answer tells nobody. */
 function effectsOn(id: string, calls: readonly Call[], effects: readonly Effect[]): Op[] {
-  const unknown = calls.filter(({ told }) => told.kind === "unknown");
-  const isUntold = (effect: Effect): boolean =>
-    unknown.some(
-      ({ process, calledAt, returnedAt }) =>
-        process === effect.process && effect.step >= calledAt && effect.step <= returnedAt,
-    );
+  const told = calls.filter((call) => call.told.kind !== "unknown");
+  const tellOf = told.filter(
+    ({ operation }) =>
+      "id" in operation && operation.id === id && !(operation.do === "purge" && operation.recursive),
+  );
+  const lastAt = Math.max(0, ...told.map(({ returnedAt }) => returnedAt));
   return effects.flatMap((effect): Op[] => {
+    if (effect.step > lastAt) return [];
     const at = { from: effect.step, to: effect.step };
     if (effect.kind === "turn") {
       const { turn, result } = effect;
@@ -215,12 +330,19 @@ function effectsOn(id: string, calls: readonly Call[], effects: readonly Effect[
           },
         ];
       if (next !== undefined)
-        return [{ ...at, apply: (state) => (isLive(state) ? live(state, next.executionId) : undefined) }];
+        return [
+          {
+            ...at,
+            apply: (state) => (isLive(state) ? { ...state, execution: next.executionId } : undefined),
+          },
+        ];
       return [];
     }
     const { command, answer } = effect;
-    const isOurs = command.instanceId === id && (command.consumes !== undefined || isUntold(effect));
-    return isOurs ? [{ ...at, apply: (state) => applyAnswer(command, answer, state) }] : [];
+    const isUntold = command.consumes !== undefined || !tellOf.some((call) => isOf(call, effect));
+    return command.instanceId === id && isUntold
+      ? [{ ...at, apply: (state) => applyAnswer(command, answer, state) }]
+      : [];
   });
 }
 
@@ -250,6 +372,8 @@ function applyAnswer(
     case "done":
       if (command.kind === "terminate") return { ...state, status: "Terminated" };
       if (command.kind === "rewind") return live(state, command.executionId);
+      if (command.kind === "suspend" || command.kind === "resume")
+        return { ...state, suspended: command.kind === "suspend" };
       return state;
     case "attached":
     case "returned":

@@ -1,44 +1,39 @@
 import type { Command, CommandAnswer, StartAccepted, StartCommand } from "../src/core/command.js";
-import type { HistoryEvent } from "../src/core/history.js";
+import type { HistoryEvent, IncomingEvent } from "../src/core/history.js";
 import { decodeChunk } from "../src/core/history-codec.js";
-import type { EndedStatus } from "../src/core/instance.js";
+import type { EndedStatus, ParentLink } from "../src/core/instance.js";
 import { ANY_MAIL, type CommitResult, START_TIMER, type Store, type TurnCommit } from "../src/core/store.js";
 import type { Testimony } from "./app.js";
+import { Holdings } from "./holdings.js";
+import {
+  alike,
+  answered,
+  askedBy,
+  begins,
+  callOf,
+  type Entry,
+  givenIn,
+  incomingOf,
+  isAction,
+  isPost,
+  isSubsequence,
+  type Mailbag,
+  openActivities,
+  type Past,
+  type Post,
+  raisedIn,
+  runOf,
+  Sight,
+} from "./past.js";
 import { START_MS } from "./process.js";
+import { Requests } from "./requests.js";
 import type { Effect } from "./store-line.js";
 
-/** One execution, as the log of commits tells of it. */
-interface Past {
-  readonly executionId: string;
-  readonly run: number;
-  readonly generation: number;
-  readonly events: HistoryEvent[];
-  status: "live" | "ContinuedAsNew" | EndedStatus;
-  /** The tokens that its commits were told, in order. */
-  readonly tokens: number[];
-}
-
-/** What an ID is, by the rules of docs/architecture.md alone. */
-interface Entry {
-  readonly instanceId: string;
-  name: string;
-  run: number;
-  generation: number;
-  sequence: number;
-  status: "live" | EndedStatus;
-  suspended: boolean;
-  parked: boolean;
-  /** The last one that was accepted, by writer and number. */
-  lastCommit?: string;
-  mail: number;
-  /** Its row, once a turn of it has told. */
-  iid?: number;
-  /** Whose child its run is. */
-  parent?: { readonly iid: number; readonly run: number };
-  readonly timers: Set<number>;
-  readonly executions: Past[];
-  /** Events that were accepted for each run, by their data; and how many commands were. */
-  readonly accepted: Map<number, Set<string>>;
+/** What a child's call is to be told. */
+interface Answer {
+  readonly status: EndedStatus | "refused";
+  readonly output?: string | undefined;
+  readonly failure?: string | undefined;
 }
 
 /** How many of an instance's executions are there for certain. */
@@ -56,14 +51,16 @@ export class Oracle {
   readonly #highestToken = new Map<string, number>();
   /** Runs, by row, that were ended from outside together with their children. */
   readonly #endedWithChildren = new Set<string>();
-  /** Children that were live then: each must be told. */
-  readonly #orphans = new Map<string, string>();
+  readonly #requests = new Requests();
+  /** What children's calls are to be told and have not been yet. */
+  readonly #answers = new Map<string, Answer[]>();
   readonly #remembered = new Map<string, StartAccepted>();
   readonly #consumed = new Set<number>();
   /** By writer and number: the token that an accepted commit was told. */
   readonly #commits = new Map<string, number>();
   /** The row ID under which an ID's turns are committed, from its first commit until it is purged. */
   readonly #rows = new Map<string, number>();
+  readonly #byRow = new Map<number, Entry>();
   /** Which activity began under which token. */
   readonly #begun = new Set<string>();
 
@@ -111,8 +108,7 @@ export class Oracle {
       if (answer.outcome === "void") return;
       this.#expect(!isWithdrawn, `${at}: by a run that had ended and withdrawn it`);
       this.#consumed.add(command.consumes);
-      if (command.kind === "terminate" && command.onlyChildOf !== undefined)
-        this.#orphans.delete(`${runOf(command.onlyChildOf)} ${instanceId}`);
+      this.#expect(this.#requests.carryOut(command), `${at}: carried out, although nobody asks for it`);
     }
     const entry = this.#entries.get(instanceId);
     switch (command.kind) {
@@ -142,6 +138,7 @@ export class Oracle {
     if (answer.outcome === "refused") {
       const holder = entry?.executions.at(-1)?.executionId;
       this.#expect(answer.holder.executionId === holder, `${at}: refused for a holder that is none`);
+      if (command.parent !== undefined) this.#tell(command.parent, { status: "refused" });
       return;
     }
     if (!("executionId" in answer)) return;
@@ -152,14 +149,16 @@ export class Oracle {
           answer.executionId === entry?.executions.at(-1)?.executionId,
           `${at}: attached to another run`,
         );
-        if (entry !== undefined && command.parent !== undefined) entry.mail += 1;
+        if (entry === undefined || command.parent === undefined) return;
+        entry.mail += 1;
+        entry.waiters.push(command.parent);
         return;
-      case "returned":
-        this.#expect(
-          answer.executionId === entry?.executions.at(-1)?.executionId,
-          `${at}: given another run`,
-        );
+      case "returned": {
+        const last = entry?.executions.at(-1);
+        this.#expect(answer.executionId === last?.executionId, `${at}: given another run`);
+        if (last !== undefined && command.parent !== undefined) this.#tell(command.parent, answerOf(last));
         return;
+      }
       case "replaced":
       case "started":
         this.#begin(command, answer, entry, at);
@@ -171,7 +170,7 @@ export class Oracle {
     const { instanceId, name, executionId } = command;
     this.#expect(answer.executionId === executionId, `${at}: began under another execution ID than asked`);
     if (entry !== undefined && answer.outcome === "replaced") {
-      end(entry, "Terminated");
+      this.#end(entry, "Terminated");
       this.#endChildrenOf(entry);
     }
     const run = (entry?.run ?? 0) + 1;
@@ -181,29 +180,24 @@ export class Oracle {
       answer.generation === generation,
       `${at}: generation ${answer.generation}, not ${generation}`,
     );
-    const beginning = {
-      name,
-      run,
-      generation,
-      sequence: 0,
-      status: "live",
-      suspended: false,
-      parked: false,
-    } as const;
+    const beginning = { name, run, generation, sequence: 0, ...anew(), waiters: [] };
     const begun: Entry = entry ?? {
       instanceId,
       ...beginning,
       mail: 0,
-      timers: new Set(),
+      timers: new Map(),
       executions: [],
-      accepted: new Map(),
+      mailbags: new Map(),
     };
     Object.assign(begun, beginning);
     if (command.parent === undefined) delete begun.parent;
     else begun.parent = command.parent;
-    if (command.startAtMs !== undefined && command.startAtMs > command.atMs) begun.timers.add(START_TIMER);
-    begun.executions.push({ executionId, run, generation, events: [], status: "live", tokens: [] });
-    begun.accepted.set(run, new Set());
+    if (command.startAtMs !== undefined && command.startAtMs > command.atMs)
+      begun.timers.set(START_TIMER, command.startAtMs);
+    const { input } = command;
+    const first: IncomingEvent[] = [{ type: "ExecutionStarted", atMs: command.atMs }];
+    begun.executions.push(pastOf({ executionId, run, generation, name, input, first }));
+    begun.mailbags.set(run, { accepted: [], taken: 0 });
     this.#entries.set(instanceId, begun);
   }
 
@@ -222,33 +216,49 @@ export class Oracle {
       return;
     }
     this.#expect(answer.outcome === "done", `${at}: ${answer.outcome}, although it had failed`);
-    Object.assign(entry, {
-      generation: entry.generation + 1,
-      sequence: 1,
-      status: "live",
-      suspended: false,
-      parked: false,
-    });
-    for (const { task } of command.timers) entry.timers.add(task);
+    if (last === undefined) return;
+    const { executionId } = command;
+    const generation = entry.generation + 1;
+    const kept = decodeChunk(command.history);
+    const first = incomingOf(decodeChunk(command.mail));
+    const stands = last.events.slice(0, kept.length);
+    this.#expect(
+      alike(kept.map(withoutFirst), stands.map(withoutFirst)),
+      `${at}: what stands is not what was committed`,
+    );
+    this.#expect(
+      alike([...raisedIn(kept), ...raisedIn(first)], raisedIn(last.events)),
+      `${at}: the events that it was sent are not those that it had taken in`,
+    );
+    Object.assign(entry, { generation, sequence: 1, ...anew(), activities: openActivities(kept) });
+    for (const { task, dueMs } of command.timers) entry.timers.set(task, dueMs);
     if (command.parent !== undefined) entry.parent = command.parent;
-    entry.executions.push({
-      executionId: command.executionId,
-      run: entry.run,
-      generation: entry.generation,
-      events: [...decodeChunk(command.history)],
-      status: "live",
-      tokens: [],
-    });
+    const { run, name, input, customStatus } = last;
+    const rewound = pastOf({ executionId, run, generation, name, input, first });
+    rewound.customStatus = customStatus;
+    rewound.events.push(...kept);
+    rewound.sight.see(incomingOf(kept));
+    entry.executions.push(rewound);
+    if (entry.iid === undefined) return;
+    for (const request of command.requests) this.#requests.send(runOf({ iid: entry.iid, run }), request);
   }
 
   #purge(answer: CommandAnswer, entry: Entry | undefined, at: string): void {
     const due = entry === undefined ? "notFound" : entry.status === "live" ? "invalidState" : "purged";
     this.#expect(answer.outcome === due, `${at}: ${answer.outcome}, where ${due} was due`);
     if (answer.outcome !== "purged" || entry === undefined) return;
+    const children = [...this.#entries.values()]
+      .filter(({ parent }) => entry.iid !== undefined && parent?.iid === entry.iid)
+      .map(({ instanceId }) => instanceId);
+    this.#expect(
+      alike(answer.children.toSorted(), children.toSorted()),
+      `${at}: its children are said to be ${answer.children.join(", ")}`,
+    );
     const tokens = entry.executions.flatMap((execution) => execution.tokens);
     const highest = Math.max(this.#highestToken.get(entry.instanceId) ?? 0, ...tokens);
     this.#highestToken.set(entry.instanceId, highest);
     this.#rows.delete(entry.instanceId);
+    if (entry.iid !== undefined) this.#byRow.delete(entry.iid);
     this.#entries.delete(entry.instanceId);
   }
 
@@ -268,35 +278,65 @@ export class Oracle {
       const isItsChild = entry.parent !== undefined && runOf(entry.parent) === runOf(command.onlyChildOf);
       this.#expect(isItsChild, `${at}: as the child of a run whose child it is not`);
     }
+    const { atMs: sentAtMs } = command;
     switch (command.kind) {
       case "raise": {
-        entry.mail += 1;
-        const { input } = command;
-        if (input !== undefined) entry.accepted.get(entry.run)?.add(input);
-        return;
+        const { name, input } = command;
+        const raised: Post = { type: "EventRaised", atMs: sentAtMs, name };
+        return this.#post(entry, input === undefined ? raised : { ...raised, input });
       }
       case "suspend":
-        if (!entry.suspended) entry.mail += 1;
+        if (!entry.suspended) this.#post(entry, { type: "ExecutionSuspended", atMs: sentAtMs });
         entry.suspended = true;
         return;
       case "resume":
-        if (entry.suspended || entry.parked) entry.mail += 1;
+        if (entry.suspended || entry.parked !== undefined)
+          this.#post(entry, { type: "ExecutionResumed", atMs: sentAtMs });
         entry.suspended = false;
         return;
       case "terminate":
-        end(entry, "Terminated");
+        this.#end(entry, "Terminated", command.output);
         if (command.recurse) this.#endChildrenOf(entry);
         return;
     }
+  }
+
+  #post(entry: Entry, post: Post): void {
+    entry.mail += 1;
+    entry.mailbags.get(entry.run)?.accepted.push(post);
+  }
+
+  /** Ends the run, and tells whoever waits for it. */
+  #end(entry: Entry, status: EndedStatus, output?: string, failure?: string): void {
+    entry.status = status;
+    entry.parked = undefined;
+    entry.activities = 0;
+    entry.timers.clear();
+    if (status === "Terminated") entry.sequence += 1;
+    const last = entry.executions.at(-1);
+    if (last === undefined) return;
+    Object.assign(last, { status, output, failure });
+    const waiting = entry.waiters;
+    entry.waiters = [];
+    if (entry.parent !== undefined) this.#tell(entry.parent, answerOf(last));
+    for (const waiter of waiting) this.#tell(waiter, answerOf(last));
+  }
+
+  /** Whoever has gone on to another generation, or ended, is told nothing. */
+  #tell(call: ParentLink, answer: Answer): void {
+    const waiting = this.#byRow.get(call.iid);
+    if (waiting?.status !== "live" || waiting.generation !== call.generation) return;
+    this.#answers.set(callOf(call), [...(this.#answers.get(callOf(call)) ?? []), answer]);
   }
 
   #endChildrenOf({ iid, run }: Entry): void {
     if (iid === undefined) return; // it has run no turn, and so has no children
     const ended = runOf({ iid, run });
     this.#endedWithChildren.add(ended);
+    this.#requests.withdraw(ended);
     for (const { instanceId, parent, status } of this.#entries.values()) {
       if (status === "live" && parent !== undefined && runOf(parent) === ended)
-        this.#orphans.set(`${ended} ${instanceId}`, instanceId);
+        this.#requests.sendEnd(ended, instanceId);
     }
   }
 
@@ -323,6 +363,7 @@ export class Oracle {
     if (entry === undefined || !isCurrent) return;
     this.#rows.set(turn.instanceId, turn.iid);
     entry.iid = turn.iid;
+    this.#byRow.set(turn.iid, entry);
     entry.lastCommit = commit;
     const token = result.fencingToken ?? 0;
     this.#commits.set(commit, token);
@@ -356,14 +397,9 @@ export class Oracle {
   #refused(turn: TurnCommit, entry: Entry | undefined, isCurrent: boolean, at: string): void {
     if (!isCurrent || entry === undefined) return;
     const stale = turn.consumed.some((n) => this.#consumed.has(n));
-    // What a former run or generation was sent may be gone with it.
-    const outlived = turn.consumed.length > 0 && entry.executions.length > 1;
     const fired = turn.timersFired?.some((task) => !entry.timers.has(task)) === true;
     const missedMail = turn.end !== undefined && turn.mail !== ANY_MAIL && turn.mail !== entry.mail;
-    this.#expect(
-      stale || outlived || fired || missedMail,
-      `${at}: refused, although the row was as expected`,
-    );
+    this.#expect(stale || fired || missedMail, `${at}: refused, although the row was as expected`);
   }
 
   #apply(entry: Entry, turn: TurnCommit, token: number, atMs: number, at: string): void {
@@ -371,33 +407,152 @@ export class Oracle {
     if (execution === undefined) return;
     this.#checkToken(entry, turn, token, at);
     const events = turn.chunk === undefined ? [] : decodeChunk(turn.chunk);
-    this.#checkEvents(execution, events, entry, atMs, at);
+    const came = incomingOf(events);
+    this.#takeIn(entry, execution, turn, came, atMs, at);
+    this.#checkDone(entry, execution, turn, events, execution.sight.see(came), at);
     execution.events.push(...events);
-    if (turn.parked !== undefined) entry.parked = turn.parked !== null;
+    if (turn.parked !== undefined) entry.parked = turn.parked?.code;
+    if (turn.status === "Running") entry.pending = false;
+    if (turn.customStatus !== undefined) execution.customStatus = turn.customStatus ?? undefined;
     for (const task of turn.timersFired ?? [])
       this.#expect(entry.timers.delete(task), `${at}: timer ${task} fired, which was not set (any more)`);
     for (const task of turn.timersCleared) entry.timers.delete(task);
-    for (const { task } of turn.timersSet) entry.timers.add(task);
+    for (const { task, dueMs } of turn.timersSet) entry.timers.set(task, dueMs);
+    const goesOn = turn.end === undefined && turn.next === undefined;
+    entry.activities = goesOn ? openActivities(execution.events) : 0;
+    this.#expect(
+      turn.activities === entry.activities,
+      `${at}: ${turn.activities} activities in flight, where ${entry.activities} are open`,
+    );
     entry.sequence += 1;
     if (turn.end !== undefined) {
       const seen = turn.mail === ANY_MAIL || turn.mail === entry.mail;
       this.#expect(seen, `${at}: ended the run without having seen all mail (${turn.mail} of ${entry.mail})`);
-      end(entry, turn.end.status);
+      const { status, output, failure } = turn.end;
+      this.#checkGiven(entry, execution, output, at);
+      this.#end(entry, status, output, failure && JSON.stringify(failure));
     }
-    if (turn.next !== undefined) {
-      execution.status = "ContinuedAsNew";
-      entry.timers.clear();
-      entry.generation += 1;
-      entry.sequence = 0;
-      entry.executions.push({
-        executionId: turn.next.executionId,
-        run: entry.run,
-        generation: entry.generation,
-        events: [],
-        status: "live",
-        tokens: [token],
-      });
-    } else execution.tokens.push(token);
+    if (turn.next === undefined) {
+      execution.tokens.push(token);
+      return;
+    }
+    execution.status = "ContinuedAsNew";
+    entry.timers.clear();
+    entry.generation += 1;
+    entry.sequence = 0;
+    const { name, run, customStatus } = execution;
+    const { executionId, input } = turn.next;
+    const first = incomingOf(decodeChunk(turn.next.events));
+    this.#expect(
+      isSubsequence(raisedIn(first), raisedIn(execution.events)),
+      `${at}: hands events on that it was not given, or in another order`,
+    );
+    this.#checkGiven(entry, execution, input, at);
+    const next = pastOf({ executionId, run, generation: entry.generation, name, input, first });
+    next.customStatus = customStatus;
+    next.tokens.push(token);
+    entry.executions.push(next);
+  }
+
+  /** What came in is what the execution begins with, once and first; then what its run was sent, in that order. */
+  #takeIn(
+    entry: Entry,
+    execution: Past,
+    turn: TurnCommit,
+    came: readonly IncomingEvent[],
+    atMs: number,
+    at: string,
+  ): void {
+    const isRecorded =
+      turn.chunk !== undefined || turn.consumed.length + (turn.timersFired?.length ?? 0) === 0;
+    this.#expect(isRecorded, `${at}: took in what it does not record`);
+    if (came.length === 0) return;
+    const { first } = execution;
+    const isFirst = came.some(begins);
+    this.#expect(
+      isFirst === (first !== undefined),
+      isFirst ? `${at}: began twice` : `${at}: took something in before it had begun`,
+    );
+    execution.first = undefined;
+    const dueMs = entry.timers.get(START_TIMER);
+    if (isFirst && dueMs !== undefined) {
+      const early = dueMs - (START_MS + atMs);
+      this.#expect(early <= 0, `${at}: began ${early} ms before its time`);
+      this.#expect(turn.timersFired?.includes(START_TIMER) === true, `${at}: began without its timer`);
+    } else if (isFirst) {
+      const began = came.slice(0, first?.length);
+      this.#expect(alike(began, first), `${at}: began with something else than it was to begin with`);
+    }
+    const rest = came.slice(isFirst ? first?.length : 0);
+    const mailbag = entry.mailbags.get(entry.run);
+    for (const event of rest) if (mailbag !== undefined && isPost(event)) this.#takePost(mailbag, event, at);
+    this.#expect(
+      isSubsequence(raisedIn([...execution.events, ...came]), raisedIn(mailbag?.accepted ?? [])),
+      `${at}: was given events twice, or in another order than that of their acceptance`,
+    );
+    const children = this.#checkResults(entry, execution, turn, rest, atMs, at);
+    const messages = (isFirst && dueMs === undefined ? 1 : 0) + rest.filter(isPost).length + children;
+    this.#expect(
+      turn.consumed.length >= messages,
+      `${at}: took in ${messages} messages and deletes ${turn.consumed.length}`,
+    );
+  }
+
+  #takePost(mailbag: Mailbag, event: Post, at: string): void {
+    const due = mailbag.accepted[mailbag.taken];
+    this.#expect(
+      due !== undefined && alike(withoutReason(due), withoutReason(event)),
+      `${at}: took in ${JSON.stringify(event)}, where ${JSON.stringify(due) ?? "nothing"} was next`,
+    );
+    mailbag.taken += 1;
+  }
+
+  /** What the code did follows from something that it saw, and leaves with this very turn. */
+  #checkDone(
+    entry: Entry,
+    { executionId }: Past,
+    turn: TurnCommit,
+    events: readonly HistoryEvent[],
+    saw: boolean,
+    at: string,
+  ): void {
+    const done = events.filter(isAction);
+    const goesOn = turn.end === undefined && turn.next === undefined;
+    const rests = done.length === 0 && goesOn && turn.customStatus === undefined;
+    this.#expect(saw || rests, `${at}: its code went on, although it was suspended or nothing had come`);
+    const asks = done.flatMap((event) =>
+      event.type === "EventSent" || event.type === "SubOrchestrationInstanceCreated"
+        ? `${executionId}:${event.id}`
+        : [],
+    );
+    const sent = turn.requests.map(({ deduplicationKey }) => deduplicationKey);
+    this.#expect(
+      alike(sent, asks),
+      `${at}: sends ${sent.join(", ")}, where its code asked for ${asks.join(", ")}`,
+    );
+    const sender = runOf({ iid: turn.iid, run: entry.run });
+    for (const request of turn.requests)
+      this.#expect(this.#requests.send(sender, request), `${at}: sends ${request.deduplicationKey} again`);
+    const timers = done.flatMap((event) =>
+      event.type === "TimerCreated" ? { task: event.id, dueMs: event.fireAtMs } : [],
+    );
+    this.#expect(
+      alike(turn.timersSet, goesOn ? timers : []),
+      `${at}: sets other timers than its code asked for`,
+    );
+  }
+
+  /** The events that the code says it was given, of its run: those that were accepted first, none left out. */
+  #checkGiven(entry: Entry, { executionId }: Past, payload: string | undefined, at: string): void {
+    if (payload === undefined) return;
+    const said = givenIn(payload);
+    const isItsOwn = said.executionId === undefined || said.executionId === executionId;
+    this.#expect(isItsOwn, `${at}: ends with the output of execution ${said.executionId}`);
+    const accepted = raisedIn(entry.mailbags.get(entry.run)?.accepted ?? []).slice(0, said.events.length);
+    this.#expect(
+      alike(said.events, accepted),
+      `${at}: its code was given ${said.events.join(", ")}, where ${accepted.join(", ")} were accepted first`,
+    );
   }
 
   #checkToken(entry: Entry, turn: TurnCommit, token: number, at: string): void {
@@ -413,120 +568,101 @@ export class Oracle {
     this.#expect(purged === undefined || token > purged, `${at}: token ${token} was used before a purge`);
   }
 
-  /** Results are of what this very execution has asked for, each once; timers are not early; events are once. */
-  #checkEvents(
-    execution: Past,
-    events: readonly HistoryEvent[],
+  /**
+   * Results are of what this very execution has asked for, each once; timers are not early.
+   *
+   * @returns how many of them are children's.
+   */
+  #checkResults(
     entry: Entry,
+    execution: Past,
+    turn: TurnCommit,
+    events: readonly IncomingEvent[],
     atMs: number,
     at: string,
-  ): void {
-    const all = [...execution.events, ...events];
-    const asked = new Map(all.flatMap((event) => ("id" in event ? [[event.id, event] as const] : [])));
+  ): number {
+    const asked = new Map(execution.events.filter(isAction).map((event) => [event.id, event] as const));
     const before = new Set(execution.events.flatMap((event) => answered(event) ?? []));
+    let children = 0;
     for (const event of events) {
-      const answers = answered(event);
-      if (answers !== undefined) {
-        this.#expect(asked.has(answers), `${at}: a result of a task that it has not asked for (${answers})`);
-        this.#expect(!before.has(answers), `${at}: task ${answers} was answered twice`);
-        before.add(answers);
+      const task = answered(event);
+      if (task === undefined) continue;
+      const call = asked.get(task);
+      this.#expect(
+        call?.type === askedBy(event),
+        `${at}: a ${event.type} of a task that it has not asked for (${task})`,
+      );
+      if (
+        event.type === "SubOrchestrationInstanceCompleted" ||
+        event.type === "SubOrchestrationInstanceFailed"
+      ) {
+        children += 1;
+        const due = this.#answers.get(callOf({ ...turn, task }))?.shift();
+        this.#expect(
+          due !== undefined && agrees(event, due),
+          `${at}: child ${task} is said to have answered ${JSON.stringify(event)}, where ${JSON.stringify(due) ?? "nothing"} was due`,
+        );
+        continue;
       }
+      this.#expect(!before.has(task), `${at}: task ${task} was answered twice`);
+      before.add(task);
       if (event.type === "TimerFired") {
         const early = event.fireAtMs - (START_MS + atMs);
         this.#expect(early <= 0, `${at}: a timer fired ${early} ms early`);
-      }
-      if (event.type === "EventRaised" && event.input !== undefined) {
-        const times = all.filter((each) => each.type === "EventRaised" && each.input === event.input).length;
-        this.#expect(times === 1, `${at}: event ${event.input} was taken in ${times} times`);
-        const isItsOwn = entry.accepted.get(entry.run)?.has(event.input) === true;
-        this.#expect(isItsOwn, `${at}: took in ${event.input}, which was not meant for this run`);
+        const isAsked = call?.type === "TimerCreated" && call.fireAtMs === event.fireAtMs;
+        this.#expect(isAsked, `${at}: timer ${task} fired as if it had been set for another time`);
       }
       if (event.type === "TaskCompleted") {
-        const isItsOwn =
-          event.result === undefined ||
-          event.result === JSON.stringify(`${execution.executionId} ${event.taskScheduledId}`);
-        this.#expect(isItsOwn || isRewound(all), `${at}: a result that another execution's activity gave`);
+        const ofRun = isRewound(execution.events)
+          ? entry.executions.filter(({ run }) => run === entry.run)
+          : [execution];
+        const isItsOwn = ofRun.some(
+          ({ executionId }) => event.result === JSON.stringify(`${executionId} ${task}`),
+        );
+        this.#expect(isItsOwn, `${at}: a result that another execution's activity gave (${event.result})`);
       }
     }
+    return children;
   }
 
-  // --- at the end -------------------------------------------------------------------------------------------------
+  // --- what the store holds ---------------------------------------------------------------------------------------
 
-  /** Compares with what the store holds when nothing is under way any more. */
+  /** Compares with all that the store holds between two writes. */
   async compare(store: Store): Promise<void> {
-    const { records } = await store.list({ filter: {}, limit: 1_000, examine: 1_000 });
-    const held = new Map(records.map((record) => [record.instance.instanceId, record]));
-    for (const id of held.keys())
-      this.#expect(this.#entries.has(id), `${id}: the store has it, nobody started it`);
-    for (const entry of this.#entries.values()) {
-      const record = held.get(entry.instanceId);
-      if (record === undefined) {
-        this.#expect(false, `${entry.instanceId}: it was lost`);
-        continue;
-      }
-      const { instance } = record;
-      const said = `${instance.run} ${instance.generation} ${instance.sequence} ${instance.executionId}`;
-      const last = entry.executions.at(-1);
-      const due = `${entry.run} ${entry.generation} ${entry.sequence} ${last?.executionId}`;
-      this.#expect(said === due, `${entry.instanceId}: the store says ${said}, its writes add up to ${due}`);
-      await this.#compareExecutions(store, entry);
-    }
-    for (const id of this.#orphans.values())
-      this.#expect(false, `${id}: its parent was ended with its children, and it was never told`);
-    const left = await store.poll({ shards: "all", after: 0, limit: 1_000 });
-    this.#expect(left.length === 0, `${left.length} messages were left behind: ${JSON.stringify(left[0])}`);
-    const { timers, nextDueMs } = await store.due({
-      shards: "all",
-      untilMs: Number.MAX_SAFE_INTEGER,
-      limit: 10,
+    await this.#holdings(store).compare();
+  }
+
+  /** Compares with what the store holds of one ID. */
+  async compareOne(store: Store, instanceId: string): Promise<void> {
+    const entry = this.#entries.get(instanceId);
+    if (entry !== undefined) await this.#holdings(store).compareEntry(entry);
+  }
+
+  /** The same once nothing is under way any more: everything has ended, and nothing is left behind. */
+  async conclude(store: Store): Promise<void> {
+    for (const { instanceId, status } of this.#entries.values())
+      this.#expect(status !== "live", `${instanceId}: it never ended`);
+    for (const asked of this.#requests.left) this.#expect(false, `never carried out: ${asked}`);
+    await this.compare(store);
+  }
+
+  #holdings(store: Store): Holdings {
+    return new Holdings({
+      store,
+      entries: this.#entries,
+      requests: this.#requests.left,
+      answersOf: (entry) => this.#answersOf(entry),
+      expect: (isSo, problem) => this.#expect(isSo, problem),
     });
-    this.#expect(timers.length === 0 && nextDueMs === undefined, `${timers.length} timers were left behind`);
   }
 
-  async #compareExecutions(store: Store, entry: Entry): Promise<void> {
-    const { instanceId } = entry;
-    const kept = await store.executions(instanceId);
-    for (const past of entry.executions) {
-      const execution = kept.find(({ executionId }) => executionId === past.executionId);
-      const isOld = past.status === "ContinuedAsNew" && past.generation <= entry.generation - 10;
-      this.#expect(execution !== undefined || isOld, `${instanceId}: execution ${past.executionId} was lost`);
-      if (execution === undefined) continue;
-      this.#expect(
-        execution.status === past.status,
-        `${instanceId}: ${execution.status}, where ${past.status} was due`,
-      );
-      const history = await store.history(instanceId, past.executionId);
-      const events = history?.chunks.flatMap((chunk) => decodeChunk(chunk)) ?? [];
-      const told = past.status === "Terminated" ? withoutEnd(events) : events;
-      this.#expect(
-        JSON.stringify(told) === JSON.stringify(past.events),
-        `${instanceId}: the history of ${past.executionId} is not what was committed`,
-      );
-      const last = events.at(-1);
-      const isSealed = last?.type === "ExecutionCompleted" && last.status === past.status;
-      this.#expect(isSealed, `${instanceId}: ${past.status} but its history ends with ${last?.type}`);
-    }
-    this.#conserve(entry, kept);
-  }
-
-  /** What was accepted for a run was taken in by it, or dropped with its end, and counted. */
-  #conserve(entry: Entry, kept: readonly { readonly run: number; readonly droppedMessages: number }[]): void {
-    for (const [run, accepted] of entry.accepted) {
-      const ofRun = entry.executions.filter((execution) => execution.run === run);
-      const taken = new Set(
-        ofRun.flatMap(({ events }) =>
-          events.flatMap((event) => (event.type === "EventRaised" ? (event.input ?? []) : [])),
-        ),
-      );
-      const missing = [...accepted].filter((event) => !taken.has(event)).length;
-      const dropped = kept
-        .filter((each) => each.run === run)
-        .reduce((sum, each) => sum + each.droppedMessages, 0);
-      this.#expect(
-        missing <= dropped,
-        `${entry.instanceId} run ${run}: ${missing} events lost, ${dropped} recorded as dropped`,
-      );
-    }
+  /** How many answers of children are on their way to an instance. */
+  #answersOf({ iid, generation, status }: Entry): number {
+    if (iid === undefined || status !== "live") return 0;
+    const of = callOf({ iid, generation, task: 0 }).slice(0, -1);
+    return [...this.#answers]
+      .filter(([call]) => call.startsWith(of))
+      .reduce((count, [, answers]) => count + answers.length, 0);
   }
 }
 
@@ -546,26 +682,8 @@ function expectedOutcome(
   return answer === "return" && isSame ? "returned" : "refused";
 }
 
-function end(entry: Entry, status: EndedStatus): void {
-  entry.status = status;
-  entry.timers.clear();
-  const last = entry.executions.at(-1);
-  if (last !== undefined) last.status = status;
-  if (status === "Terminated") entry.sequence += 1;
-}
-
-function runOf({ iid, run }: { readonly iid: number; readonly run: number }): string {
-  return `${iid} ${run}`;
-}
-
 function isKeptBy({ executions }: Entry, executionId: string): boolean {
   return executions.slice(-KEPT_EXECUTIONS).some((execution) => execution.executionId === executionId);
-}
-
-/** The task that an event answers. */
-function answered(event: HistoryEvent): number | undefined {
-  if ("taskScheduledId" in event) return event.taskScheduledId;
-  return event.type === "TimerFired" ? event.timerId : undefined;
 }
 
 /** After a rewind, results of the execution before stand. */
@@ -576,8 +694,46 @@ function isRewound(events: readonly HistoryEvent[]): boolean {
   );
 }
 
-/** Without what an end from outside has added to a history. */
-function withoutEnd(events: readonly HistoryEvent[]): readonly HistoryEvent[] {
-  const at = events.findLastIndex((event) => event.type === "ExecutionTerminated");
-  return at < 0 ? events : events.slice(0, at);
+/** What an instance is when a run of it begins, or goes on by a rewind. */
+function anew() {
+  return {
+    status: "live",
+    pending: true,
+    suspended: false,
+    parked: undefined,
+    activities: 0,
+  } as const;
+}
+
+function pastOf(began: Pick<Past, "executionId" | "run" | "generation" | "name" | "input" | "first">): Past {
+  return { ...began, events: [], status: "live", tokens: [], sight: new Sight(), customStatus: undefined };
+}
+
+/** What whoever waits for an ended execution is told. */
+function answerOf({ status, output, failure }: Past): Answer {
+  if (status === "live" || status === "ContinuedAsNew") throw new TypeError("it has not ended");
+  return { status, output, failure };
+}
+
+function agrees(event: IncomingEvent, { status, output, failure }: Answer): boolean {
+  if (event.type === "SubOrchestrationInstanceCompleted")
+    return status === "Completed" && event.result === output;
+  if (event.type !== "SubOrchestrationInstanceFailed") return false;
+  if (status === "refused") return event.failure.type === "InstanceHeldError";
+  if (status === "Failed") return JSON.stringify(event.failure) === failure;
+  return status !== "Completed" && event.failure.type === "OrchestrationTerminated";
+}
+
+/** As it is compared: what stands of a rewound history says where it was first run. */
+function withoutFirst(event: HistoryEvent): HistoryEvent {
+  if (event.type !== "ExecutionStarted") return event;
+  const { firstExecutionId: _, ...rest } = event;
+  return rest;
+}
+
+/** As it is compared: nobody keeps account of reasons. */
+function withoutReason(post: Post): Post {
+  if (post.type === "EventRaised") return post;
+  const { reason: _, ...rest } = post;
+  return rest;
 }

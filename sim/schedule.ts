@@ -41,6 +41,10 @@ export interface Plan {
 export interface Observer {
   readonly onEffect: (effect: Effect) => void;
   readonly onActivity: (seen: Testimony) => void;
+  /** Nothing goes wrong from now on; much is still under way. */
+  readonly onCalm: (store: Store) => Promise<void>;
+  /** These IDs are about to be purged, if they have ended. */
+  readonly onPurge: (store: Store, instanceIds: readonly string[]) => Promise<void>;
   /** Nothing is under way any more. */
   readonly onEnd: (store: Store) => Promise<void>;
 }
@@ -94,11 +98,28 @@ const RESIDENTS = [1, 2, 50] as const;
 export async function runSchedule(plan: Plan, grounds: Grounds, observer: Observer): Promise<Run> {
   const clock = { nowMs: () => 0 };
   await using ground = await grounds.lay({ now: () => START_MS + clock.nowMs(), ...LEASE });
-  const schedule = new Schedule(plan, ground, observer);
+  const schedule = new Schedule(plan, { ...ground, store: watched(ground.store, observer) }, observer);
   clock.nowMs = () => schedule.nowMs;
   const run = await schedule.run();
   if (run.problems.length === 0) await observer.onEnd(ground.store);
   return run;
+}
+
+/** Whoever looks on sees what is to be purged before it is gone. */
+function watched(store: Store, { onPurge }: Observer): Store {
+  const execute: Store["execute"] = async (commands) => {
+    const purged = commands.filter(({ kind }) => kind === "purge").map(({ instanceId }) => instanceId);
+    if (purged.length > 0) await onPurge(store, purged);
+    return store.execute(commands);
+  };
+  return new Proxy(store, {
+    get: (target, key) => {
+      if (key === "execute") return execute;
+      const member: unknown = Reflect.get(target, key);
+      const bound: unknown = typeof member === "function" ? member.bind(target) : member;
+      return bound;
+    },
+  });
 }
 
 function told(fields: LogFields | undefined): string {
@@ -113,6 +134,7 @@ class Schedule {
   readonly #scheduler: Scheduler;
   readonly #faults: Faults;
   readonly #line: StoreLine;
+  readonly #ground: Ground;
   readonly #log: string[] = [];
   readonly #calls: Call[] = [];
   readonly #problems: string[] = [];
@@ -127,6 +149,7 @@ class Schedule {
 
   constructor(plan: Plan, ground: Ground, observer: Observer) {
     this.#plan = plan;
+    this.#ground = ground;
     this.#observer = observer;
     this.#random = stream(plan.seed, "world");
     const { scene } = plan;
@@ -171,10 +194,14 @@ class Schedule {
     this.#ended(await this.#scheduler.run(() => left === 0, MAX_STEPS), "the clients never came to an end");
     await this.#linger(scene?.lingerMs ?? this.#random.pick(LINGERS_MS));
     if (scene?.inTime === true) await this.#expectEnded();
+    await this.#observer.onCalm(this.#ground.store);
     await this.#heal();
     const begunAgainAt = this.#scheduler.taken;
     const beginsAgain = scene === undefined && this.#random.below(BEGUN_AGAIN) === 0;
-    if (this.#problems.length === 0 && beginsAgain) await this.#beginAgain();
+    if (this.#problems.length === 0 && beginsAgain) {
+      await this.#observer.onEnd(this.#ground.store);
+      await this.#beginAgain();
+    }
     return {
       log: this.#log,
       calls: this.#calls,

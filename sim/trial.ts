@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Grounds } from "./ground.js";
 import { unlinearizable } from "./linearizability.js";
 import { Oracle } from "./oracle.js";
+import { misreplayed } from "./replayed.js";
 import { type Plan, type Run, runSchedule } from "./schedule.js";
 import type { Effect } from "./store-line.js";
 
@@ -13,23 +14,34 @@ export interface Trial extends Run {
   readonly isVoid: boolean;
 }
 
+/** In one of so many schedules the code is run again over every history. */
+const REPLAYED = 8;
+
 /** Runs a plan and checks it: by the engine's own assertions, the oracle, the callers' view, and the end of it all. */
 export async function tryPlan(plan: Plan, grounds: Grounds): Promise<Trial> {
   const oracle = new Oracle();
   const effects: Effect[] = [];
+  const replays: string[] = [];
   const run = await runSchedule(plan, grounds, {
     onEffect: (effect) => {
       effects.push(effect);
       oracle.see(effect);
     },
     onActivity: (seen) => oracle.witness(seen),
-    onEnd: (store) => oracle.compare(store),
+    onCalm: (store) => oracle.compare(store),
+    onPurge: async (store, instanceIds) => {
+      for (const instanceId of instanceIds) await oracle.compareOne(store, instanceId);
+    },
+    onEnd: async (store) => {
+      await oracle.conclude(store);
+      if (plan.seed % REPLAYED === 0) replays.push(...(await misreplayed(store)));
+    },
   });
   const disordered = unlinearizable(
     run.calls,
     effects.filter(({ step }) => step <= run.begunAgainAt),
-  ).map((id) => `${id}: no order of the calls explains what their callers were told`);
-  const problems = [...run.problems, ...oracle.problems, ...disordered];
+  );
+  const problems = [...run.problems, ...oracle.problems, ...replays, ...disordered];
   const hash = createHash("sha256");
   for (const line of run.log) hash.update(line).update("\n");
   return {

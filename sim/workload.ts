@@ -1,8 +1,16 @@
 // What clients do to a few IDs, and how it went.
 import * as fc from "fast-check";
+import type { OrchestrationHandle } from "../src/client/orchestration-handle.js";
+import type { OrchestrationStatus } from "../src/client/status.js";
 import type { TaskHubClient } from "../src/client/task-hub-client.js";
-import { StoreConflictError, StoreUnusableError, TenureError } from "../src/core/errors.js";
-import type { EndedStatus } from "../src/core/instance.js";
+import {
+  EngineFaultError,
+  InstanceNotFoundError,
+  StoreConflictError,
+  StoreUnusableError,
+  TenureError,
+} from "../src/core/errors.js";
+import { ENDED_STATUSES, type EndedStatus } from "../src/core/instance.js";
 import {
   IF_ENDED_ANSWERS,
   IF_LIVE_ANSWERS,
@@ -26,7 +34,22 @@ export type Operation =
     }
   | { readonly do: "raise"; readonly id: string }
   | { readonly do: "terminate"; readonly id: string; readonly recursive: boolean }
-  | { readonly do: "suspend" | "resume" | "purge" | "restart" | "rewind"; readonly id: string }
+  | { readonly do: "suspend" | "resume" | "restart" | "rewind"; readonly id: string }
+  | { readonly do: "purge"; readonly id: string; readonly recursive: boolean }
+  /** Purges what has ended so. */
+  | { readonly do: "purgeBy"; readonly runtimeStatus: readonly EndedStatus[] }
+  /** Starts under an ID that nobody chose, */
+  | { readonly do: "startAnew"; readonly name: string; readonly program: readonly Instruction[] }
+  /** or what another ID was started with. */
+  | { readonly do: "copy"; readonly id: string }
+  /** Takes the run that is there, or else begins one, and waits for its result by what it was handed. */
+  | {
+      readonly do: "join";
+      readonly id: string;
+      readonly name: string;
+      readonly forMs: number;
+      readonly program: readonly Instruction[];
+    }
   | { readonly do: "get" | "history" | "executions"; readonly id: string }
   | { readonly do: "wait"; readonly id: string; readonly forMs: number }
   | { readonly do: "list" }
@@ -40,10 +63,17 @@ export type Told =
   /** Whether it took effect is not known. */
   | { readonly kind: "unknown" };
 
+/** How somebody starts who joins. */
+export const JOINING = {
+  ifLive: "attach",
+  ifEnded: { Completed: "return", Failed: "return", Terminated: "return", Canceled: "return" },
+} as const;
+
 const id = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom(...IDS) },
   { weight: 1, arbitrary: fc.constantFrom(...CHILD_IDS) },
 );
+const name = fc.constantFrom(NAMES[0], NAMES[0], NAMES[0], NAMES[1]);
 const answer = fc.constantFrom(...IF_ENDED_ANSWERS);
 const ifEnded = fc.oneof(
   fc.constant({ Completed: "start", Failed: "start", Terminated: "start", Canceled: "start" } as const),
@@ -57,7 +87,7 @@ function startOf(
   return fc.record({
     do: fc.constant("start"),
     id: fc.constantFrom(...ids),
-    name: fc.constantFrom(NAMES[0], NAMES[0], NAMES[0], NAMES[1]),
+    name,
     ifLive: fc.constantFrom(...IF_LIVE_ANSWERS),
     ifEnded,
     requestId: fc.option(fc.nat(2), { nil: undefined }),
@@ -81,13 +111,37 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   {
     weight: 5,
     arbitrary: fc.record({
-      do: fc.constantFrom("suspend", "resume", "resume", "purge", "purge", "restart", "rewind", "rewind"),
+      do: fc.constantFrom("suspend", "resume", "resume", "restart", "rewind", "rewind"),
       id,
     }),
   },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("purge"), id, recursive: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("get", "get", "history", "executions"), id }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("wait"), id, forMs: fc.constantFrom(100, 4000) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("list") }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("list") }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("purgeBy"),
+      runtimeStatus: fc.constantFrom(
+        ["Completed"] as const,
+        ["Failed", "Terminated"] as const,
+        ENDED_STATUSES,
+      ),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("startAnew"), name, program }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("copy"), id }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("join"),
+      id: fc.constantFrom(...IDS),
+      name,
+      forMs: fc.constantFrom(100, 4000),
+      program,
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("pass"), ms: fc.constantFrom(1, 30, 400, 3000) }) },
 );
 
@@ -169,7 +223,31 @@ async function ask(
     case "resume":
       return client.resume(operation.id);
     case "purge":
-      return client.purge(operation.id);
+      return client.purge(operation.id, { recursive: operation.recursive });
+    case "purgeBy":
+      return client.purgeBy({ runtimeStatus: operation.runtimeStatus });
+    case "startAnew": {
+      const { name, program } = operation;
+      const { outcome, instanceId } = await client.startNew(name, {
+        input: { program },
+        allowUnregistered: true,
+      });
+      return { outcome, instanceId };
+    }
+    case "copy": {
+      const { outcome, instanceId } = await client.restart(operation.id);
+      return { outcome, instanceId };
+    }
+    case "join": {
+      const { id, name, forMs, program } = operation;
+      const handle = await client.startNew(name, {
+        instanceId: id,
+        ...JOINING,
+        input: { program },
+        allowUnregistered: true,
+      });
+      return joined(handle, forMs);
+    }
     case "restart": {
       const { outcome, executionId, run } = await client.restart(operation.id, { newInstanceId: false });
       return { outcome, executionId, run };
@@ -178,21 +256,34 @@ async function ask(
       return client.rewind(operation.id);
     case "get": {
       const status = await client.getStatus(operation.id);
-      return status && { runtimeStatus: status.runtimeStatus, executionId: status.executionId };
+      return status && shownOf(status);
     }
     case "history":
       return (await client.getHistory(operation.id))?.execution.executionId;
     case "executions":
       return (await client.listExecutions(operation.id)).map(({ executionId }) => executionId);
-    case "wait": {
-      const { runtimeStatus, executionId } = await client.waitForCompletion(operation.id, {
-        timeoutMs: operation.forMs,
-      });
-      return { runtimeStatus, executionId };
-    }
+    case "wait":
+      return shownOf(await client.waitForCompletion(operation.id, { timeoutMs: operation.forMs }));
     case "list":
-      return (await client.list()).instances.map(({ instanceId }) => instanceId).toSorted();
+      return (await client.list({ top: 1_000 })).instances.map(shownOf);
     case "pass":
       return process.env.sleep(operation.ms);
+  }
+}
+
+/** What is told of a status: enough to tell whose it is. */
+function shownOf({ instanceId, runtimeStatus, executionId, output }: OrchestrationStatus) {
+  return { instanceId, runtimeStatus, executionId, output };
+}
+
+/** What a start led to, and the result of its run where it came in time. */
+async function joined(handle: OrchestrationHandle, timeoutMs: number) {
+  const { outcome, executionId, run } = handle;
+  const started = { outcome, executionId, run, purged: false };
+  try {
+    return { ...started, output: await handle.result({ timeoutMs }) };
+  } catch (error) {
+    if (!(error instanceof TenureError) || error instanceof EngineFaultError) throw error;
+    return { ...started, purged: error instanceof InstanceNotFoundError };
   }
 }

@@ -357,3 +357,33 @@ onEveryStore("a history that cannot be read", (open) => {
     expect(await start.result(NOW)).toBe("kept");
   });
 });
+
+onEveryStore("a request between instances that only a newer program can read", (open) => {
+  test("stays for that program, and holds up no other", async () => {
+    let isNewer = true;
+    const sends = orchestration("sends", async (ctx) => {
+      ctx.sendEvent("new", "go", "for the new one");
+      ctx.sendEvent("old", "go", "for the old one");
+    });
+    const hub = await open([waits, sends], {}, (store) =>
+      storeWith(store, {
+        poll: async (query) =>
+          (await store.poll(query)).map((message) =>
+            isNewer && message.kind === "request" && message.instanceId === "new"
+              ? { ...message, body: '{"format":99,"request":{"kind":"raise"}}' }
+              : message,
+          ),
+      }),
+    );
+    const start = await hub.client.startNew(waits, { instanceId: "new" });
+    const other = await hub.client.startNew(waits, { instanceId: "old" });
+    await hub.client.startNew(sends);
+    await hub.idle();
+    expect(await other.result(NOW)).toBe("for the old one");
+    expect((await hub.client.getStatus("new"))?.runtimeStatus).toBe("Running");
+    isNewer = false;
+    await hub.crash();
+    await hub.idle();
+    expect(await start.result(NOW)).toBe("for the new one");
+  });
+});

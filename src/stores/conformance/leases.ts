@@ -69,6 +69,29 @@ export function checkLeases(check: Check): void {
     assert.deepEqual(workers.map(({ id }) => id).toSorted(), ["worker-1", "worker-2"]);
     assert.deepEqual([...owners], [[2, "worker-2"]]);
   });
+
+  check("another hub's workers are not seen, and hold none of this one's shards", async (hub) => {
+    const here = await joined(hub.store, "worker-1");
+    const store = await hub.another("other");
+    const there = await joined(store, "worker-2");
+    assert.deepEqual(await there.claim("worker-2", [1, 2]), [1, 2]);
+    assert.deepEqual(await here.claim("worker-1", [2, 3]), [2, 3]);
+    await here.drain("worker-2");
+    await here.release("worker-2", [1]);
+    const { workers, owners } = await there.renew("worker-2");
+    assert.deepEqual(workers, [{ id: "worker-2", draining: false }]);
+    assert.deepEqual(
+      [...owners].toSorted(([a], [b]) => a - b),
+      [
+        [1, "worker-2"],
+        [2, "worker-2"],
+      ],
+    );
+    assert.deepEqual(
+      (await store.workers()).map(({ id }) => id),
+      ["worker-2"],
+    );
+  });
 }
 
 async function joined(store: Store, id: string): Promise<Leases> {
