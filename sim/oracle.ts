@@ -39,6 +39,8 @@ interface Entry {
   readonly executions: Past[];
   /** Events that were accepted for each run, by their data; and how many commands were. */
   readonly accepted: Map<number, Set<string>>;
+  /** How many events its run had accepted when it was last rewound: those that it had not taken in were dropped. */
+  rewoundAt: number;
 }
 
 /** How many of an instance's executions are there for certain. */
@@ -189,6 +191,7 @@ export class Oracle {
       status: "live",
       suspended: false,
       parked: false,
+      rewoundAt: 0,
     } as const;
     const begun: Entry = entry ?? {
       instanceId,
@@ -228,6 +231,7 @@ export class Oracle {
       status: "live",
       suspended: false,
       parked: false,
+      rewoundAt: entry.accepted.get(entry.run)?.size ?? 0,
     });
     for (const { task } of command.timers) entry.timers.add(task);
     if (command.parent !== undefined) entry.parent = command.parent;
@@ -372,6 +376,7 @@ export class Oracle {
     this.#checkToken(entry, turn, token, at);
     const events = turn.chunk === undefined ? [] : decodeChunk(turn.chunk);
     this.#checkEvents(execution, events, entry, atMs, at);
+    this.#checkOrder(execution, events, entry, at);
     execution.events.push(...events);
     if (turn.parked !== undefined) entry.parked = turn.parked !== null;
     for (const task of turn.timersFired ?? [])
@@ -450,6 +455,25 @@ export class Oracle {
     }
   }
 
+  /**
+   * A run takes events in in the order in which they were accepted, and leaves none out. What an execution has taken in
+   * and not used is carried over into the next one.
+   */
+  #checkOrder(execution: Past, events: readonly HistoryEvent[], entry: Entry, at: string): void {
+    const accepted = [...(entry.accepted.get(entry.run) ?? [])];
+    const ofRun = entry.executions.filter(({ run }) => run === entry.run);
+    const taken = new Set(ofRun.flatMap((past) => raised(past.events)));
+    let last = Math.max(-1, ...raised(execution.events).map((input) => accepted.indexOf(input)));
+    for (const input of raised(events)) {
+      const place = accepted.indexOf(input);
+      this.#expect(place > last, `${at}: took ${input} in after what was accepted later`);
+      const leftOut = accepted.slice(entry.rewoundAt, place).find((each) => !taken.has(each));
+      this.#expect(leftOut === undefined, `${at}: took ${input} in without ${leftOut}, which came before it`);
+      taken.add(input);
+      last = place;
+    }
+  }
+
   // --- at the end -------------------------------------------------------------------------------------------------
 
   /** Compares with what the store holds when nothing is under way any more. */
@@ -513,11 +537,7 @@ export class Oracle {
   #conserve(entry: Entry, kept: readonly { readonly run: number; readonly droppedMessages: number }[]): void {
     for (const [run, accepted] of entry.accepted) {
       const ofRun = entry.executions.filter((execution) => execution.run === run);
-      const taken = new Set(
-        ofRun.flatMap(({ events }) =>
-          events.flatMap((event) => (event.type === "EventRaised" ? (event.input ?? []) : [])),
-        ),
-      );
+      const taken = new Set(ofRun.flatMap(({ events }) => raised(events)));
       const missing = [...accepted].filter((event) => !taken.has(event)).length;
       const dropped = kept
         .filter((each) => each.run === run)
@@ -560,6 +580,11 @@ function runOf({ iid, run }: { readonly iid: number; readonly run: number }): st
 
 function isKeptBy({ executions }: Entry, executionId: string): boolean {
   return executions.slice(-KEPT_EXECUTIONS).some((execution) => execution.executionId === executionId);
+}
+
+/** The external events among these, by their data. */
+function raised(events: readonly HistoryEvent[]): readonly string[] {
+  return events.flatMap((event) => (event.type === "EventRaised" ? (event.input ?? []) : []));
 }
 
 /** The task that an event answers. */
