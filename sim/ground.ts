@@ -24,9 +24,37 @@ export interface Ground extends AsyncDisposable {
 export const GROUNDS = ["memory", "memory alone", "sqlite"] as const;
 export type GroundKind = (typeof GROUNDS)[number];
 
+/** The same plan gives the same log on these. */
+export const ALIKE: readonly GroundKind[] = ["memory alone", "sqlite"];
+
 /** Makes ground after ground of a kind. */
 export interface Grounds extends Disposable {
   readonly lay: (leases: MemoryLeaseOptions) => Promise<Ground>;
+}
+
+/** Every kind of ground. */
+export class AllGrounds implements Disposable {
+  readonly #all: ReadonlyMap<GroundKind, Grounds>;
+
+  private constructor(all: ReadonlyMap<GroundKind, Grounds>) {
+    this.#all = all;
+  }
+
+  static async open(): Promise<AllGrounds> {
+    const all = new Map<GroundKind, Grounds>();
+    for (const kind of GROUNDS) all.set(kind, await groundsOf(kind));
+    return new AllGrounds(all);
+  }
+
+  on(kind: GroundKind): Grounds {
+    const grounds = this.#all.get(kind);
+    if (grounds === undefined) throw new TypeError(`no ground ${kind}`);
+    return grounds;
+  }
+
+  [Symbol.dispose](): void {
+    for (const each of this.#all.values()) each[Symbol.dispose]();
+  }
 }
 
 export async function groundsOf(kind: GroundKind): Promise<Grounds> {

@@ -2,14 +2,13 @@
 // npm run sim -- --seed N [--log]                          one of them again, made smaller if it fails
 // npm run sim -- --scene NAME [--log]                      a scene again; all whose names have that in them
 import { parseArgs } from "node:util";
-import { Worker } from "node:worker_threads";
 import { holdBackTaskRejections } from "../src/unhandled-rejections.js";
-import { GROUNDS, groundsOf } from "./ground.js";
-import type { LaneReport } from "./lane.js";
+import { AllGrounds, GROUNDS } from "./ground.js";
+import { inThreads, type LaneReport } from "./lanes.js";
 import { planOf } from "./scene.js";
 import { scenesOn } from "./scenes.js";
 import { shrink } from "./shrink.js";
-import { tryPlan } from "./trial.js";
+import { runAgain, tryPlan } from "./trial.js";
 import { workloadOf } from "./workload.js";
 
 const { values } = parseArgs({
@@ -61,18 +60,13 @@ async function tryMany(): Promise<number> {
     shownMs = performance.now();
     console.error(`${seen.schedules} of ${schedules} schedules, ${failed.length} failed`);
   };
-  await Promise.all(
-    Array.from({ length: threads }, (_, lane) => {
-      const count = Math.ceil(schedules / threads);
-      return inThread({ first: from + lane, step: threads, count }, note);
-    }),
-  );
+  await inThreads(new URL("./lane.js", import.meta.url), { from, schedules, threads }, note);
   const seconds = (performance.now() - beganMs) / 1000;
   const lines = [
     ["scenes played", scenes.played],
     ["schedules in which something went wrong", seen.schedules],
     ["void (nothing did)", seen.void],
-    ["run again with the same log, on both stores", seen.replayed],
+    ["run again with the same log", seen.replayed],
     ["steps", seen.steps],
     ["commits refused", seen.refused],
     ...[...bit]
@@ -91,11 +85,11 @@ async function tryMany(): Promise<number> {
 async function play(name: string): Promise<{ readonly played: number; readonly failed: number }> {
   let played = 0;
   let failed = 0;
+  using grounds = await AllGrounds.open();
   for (const kind of GROUNDS) {
-    using grounds = await groundsOf(kind);
     for (const scene of scenesOn(kind)) {
       if (!scene.name.includes(name)) continue;
-      const { problems, missed, log } = await tryPlan(planOf(scene), grounds);
+      const { problems, missed, log } = await tryPlan(planOf(scene), grounds.on(kind));
       played += 1;
       if (values.log) console.log(log.join("\n"));
       const wrong = [...problems, ...missed.map((direction) => `never came to pass: ${direction}`)];
@@ -107,33 +101,22 @@ async function play(name: string): Promise<{ readonly played: number; readonly f
   return { played, failed };
 }
 
-function inThread(
-  data: { readonly first: number; readonly step: number; readonly count: number },
-  note: (report: LaneReport) => void,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL("./lane.js", import.meta.url), { workerData: data });
-    worker.on("message", note);
-    worker.on("error", reject);
-    worker.on("exit", () => resolve());
-  });
-}
-
-/** Runs one seed on every store, and shows the smallest plan that still fails. */
+/** Runs one seed on every ground, twice and with the same log, and shows the smallest plan that still fails. */
 async function tryOne(seed: number): Promise<number> {
   const plan = { seed, workload: workloadOf(seed) };
   let failures = 0;
+  using grounds = await AllGrounds.open();
   for (const kind of GROUNDS) {
-    using grounds = await groundsOf(kind);
-    const trial = await tryPlan(plan, grounds);
+    const trial = await tryPlan(plan, grounds.on(kind));
+    const problems = [...trial.problems, ...(await runAgain(plan, grounds, kind, trial))];
     console.log(
-      `${kind}: log ${trial.digest.slice(0, 16)}, ${trial.steps} steps, ${trial.problems.join("; ") || "fine"}`,
+      `${kind}: log ${trial.digest.slice(0, 16)}, ${trial.steps} steps, ${problems.join("; ") || "fine"}`,
     );
     if (values.log) console.log(trial.log.join("\n"));
+    if (problems.length > 0) failures += 1;
     if (trial.problems.length === 0) continue;
-    failures += 1;
-    const small = await shrink(plan, grounds, trial.faultsDrawn);
-    const again = await tryPlan(small, grounds);
+    const small = await shrink(plan, grounds.on(kind), trial);
+    const again = await tryPlan(small, grounds.on(kind));
     console.log(again.log.join("\n"));
     console.log(`\nthe smallest that was found: ${again.problems.join("; ")}`);
     for (const [client, operations] of small.workload.entries())

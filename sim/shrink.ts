@@ -1,21 +1,26 @@
+import { IDS } from "./app.js";
 import type { Grounds } from "./ground.js";
 import type { Plan } from "./schedule.js";
-import { tryPlan } from "./trial.js";
+import { type Trial, tryPlan } from "./trial.js";
 import type { Operation, Workload } from "./workload.js";
 
-/** A plan that still fails, with as little in it as could be found. */
+/** What a problem names of its schedule: IDs, and whatever has a number in it. */
+const NAMED = new RegExp(`\\b(?:${IDS.join("|")})\\b|[^\\s,:]*\\d[^\\s,:]*`, "g");
+
+/** A plan that still fails with the same problem, with as little in it as could be found. */
 export async function shrink(
   plan: Plan,
   grounds: Grounds,
-  faultsDrawn: number,
+  { problems, faultsDrawn }: Pick<Trial, "problems" | "faultsDrawn">,
   maxTries = 400,
 ): Promise<Plan> {
+  const [problem = ""] = problems;
   let smallest: Plan = { ...plan, without: plan.without ?? new Set() };
   for (let tries = 0; ; ) {
     let found: Plan | undefined;
     for (const candidate of smaller(smallest, faultsDrawn)) {
       if (++tries > maxTries) return smallest;
-      if ((await tryPlan(candidate, grounds)).problems.length === 0) continue;
+      if (!isAmong(problem, (await tryPlan(candidate, grounds)).problems)) continue;
       found = candidate;
       break;
     }
@@ -24,9 +29,20 @@ export async function shrink(
   }
 }
 
+/** Whether it is among these, whichever instance, process or time it is told of. */
+function isAmong(problem: string, problems: readonly string[]): boolean {
+  return problems.some((each) => kindOf(each) === kindOf(problem));
+}
+
+/** A problem without what differs from schedule to schedule: names, and how many of them. */
+function kindOf(problem: string): string {
+  return problem.replaceAll(NAMED, "#").replaceAll(/#(?:, (?:[a-z]+ )*#)*/g, "#");
+}
+
 /** One step smaller, the largest steps first: a client, an operation, a fault, an instruction. */
 function* smaller({ seed, workload, without = new Set() }: Plan, faultsDrawn: number): Generator<Plan> {
-  for (const n of workload.keys()) yield { seed, workload: changed(workload, n, () => []), without };
+  for (const [n, operations] of workload.entries())
+    if (operations.length > 0) yield { seed, workload: changed(workload, n, () => []), without };
   for (const [n, operations] of workload.entries()) {
     for (const at of operations.keys())
       yield { seed, workload: changed(workload, n, (all) => all.toSpliced(at, 1)), without };
@@ -50,9 +66,5 @@ function changed(
   client: number,
   change: (operations: Operation[]) => Operation[],
 ): Workload {
-  const before = workload[client];
-  const isEmptied = before === undefined || (before.length === 0 && change([]).length === 0);
-  return isEmptied
-    ? workload
-    : workload.map((operations, n) => (n === client ? change([...operations]) : operations));
+  return workload.map((operations, n) => (n === client ? change([...operations]) : operations));
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Grounds } from "./ground.js";
+import { ALIKE, type AllGrounds, type GroundKind, type Grounds } from "./ground.js";
 import { unlinearizable } from "./linearizability.js";
 import { Oracle } from "./oracle.js";
 import { misreplayed } from "./replayed.js";
@@ -50,4 +50,27 @@ export async function tryPlan(plan: Plan, grounds: Grounds): Promise<Trial> {
     digest: hash.digest("hex"),
     isVoid: plan.scene === undefined ? run.bit.size === 0 && run.refusedCommits === 0 : run.missed.length > 0,
   };
+}
+
+/**
+ * Runs a plan again, on the ground that it was tried on and on those that are alike: each must give the log that it
+ * gave, and those that are alike the same one. @returns what was otherwise.
+ */
+export async function runAgain(
+  plan: Plan,
+  grounds: AllGrounds,
+  on: GroundKind,
+  first: Pick<Trial, "digest">,
+): Promise<readonly string[]> {
+  const digests = new Map<GroundKind, string>([[on, first.digest]]);
+  const problems: string[] = [];
+  for (const kind of new Set([on, ...ALIKE])) {
+    const again = await tryPlan(plan, grounds.on(kind));
+    problems.push(...again.problems.map((problem) => `run again on ${kind}: ${problem}`));
+    const other = [kind, ...ALIKE.filter(() => ALIKE.includes(kind))].find((each) => digests.has(each));
+    if (other !== undefined && digests.get(other) !== again.digest)
+      problems.push(`on ${kind} it went another way than before on ${other}`);
+    digests.set(kind, again.digest);
+  }
+  return problems;
 }

@@ -627,7 +627,7 @@ export class Dispatcher {
       for (;;) {
         resident.busy = false;
         // Of what came in meanwhile, too: a turn on void memory would take mail in out of order.
-        if (resident.isVoid()) this.#reload(resident);
+        if (resident.isVoid() || resident.isBehind()) this.#reload(resident);
         if (!resident.isReady()) break;
         resident.busy = true;
         await this.#turn(resident);
@@ -837,11 +837,14 @@ export class Dispatcher {
 
   #drop(resident: Resident): void {
     const { iid } = resident.instance;
+    const isBehind = resident.isBehind();
     resident.dead = true;
     this.#settleTimers(resident.instance, resident.inbox, true);
     this.#parts.executor.forget(iid);
     if (this.#residents.get(iid) === resident) this.#residents.delete(iid);
     for (const timer of resident.timersAfter ?? []) this.fire(timer);
+    // Nobody hands it over again, what has come of the next run before we were told of this one's end.
+    if (isBehind) this.#withResident(iid, (next) => this.#pump(next));
   }
 
   #settleTimers({ iid, generation }: Instance, items: readonly InboxItem[], again: boolean): void {

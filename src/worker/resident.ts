@@ -50,6 +50,9 @@ export class Resident {
   /** The messages that came with the load, until everything that waited for the load has come in, too. */
   #loadedWith: ReadonlySet<number> | undefined;
   #history: readonly HistoryEvent[] | undefined;
+  /** The latest that mail has come of. */
+  #latestRun = 0;
+  #latestGeneration = 0;
   /** The highest mail counter in memory. */
   #mailReceived: number;
 
@@ -99,6 +102,15 @@ export class Resident {
     return !this.dead && (this.lost !== undefined || this.stale);
   }
 
+  /**
+   * Whether mail has come of a run or generation that began after the one in memory. While it is busy that may be the
+   * one that its own commit begins.
+   */
+  isBehind(): boolean {
+    const { run, generation } = this.instance;
+    return !this.dead && (this.#latestRun > run || this.#latestGeneration > generation);
+  }
+
   /** Whether this memory is about the row's current generation. */
   isAt(generation: number): boolean {
     return this.instance.generation === generation;
@@ -132,6 +144,8 @@ export class Resident {
     // For an earlier run, and dropped with its end: the message was on its way here for that long.
     if (mail.run !== undefined && mail.run < this.instance.run) return;
     this.inbox.push(itemOf(mail));
+    this.#latestRun = Math.max(this.#latestRun, mail.run ?? 0);
+    this.#latestGeneration = Math.max(this.#latestGeneration, mail.generation ?? 0);
     if (mail.mail === undefined || mail.mail <= this.#mailReceived) return;
     // Mail is numbered without gaps, and a start has the number of the mail before it: one before this was accepted,
     // and has not come yet. A load brings it.

@@ -1,6 +1,6 @@
 import type { Env, Logger } from "../core/env.js";
 import { StoreClosedError } from "../core/errors.js";
-import type { DueTimer, Store } from "../core/store.js";
+import type { DueTimer, DueTimers, Store } from "../core/store.js";
 import type { TimerKey } from "./dispatcher.js";
 import type { OwnedShards } from "./owned-shards.js";
 import { Pulse } from "./pulse.js";
@@ -35,7 +35,9 @@ export class TimerLoop {
   readonly #fired = new Set<string>();
   /** Left to others, until when. */
   readonly #passedOn = new Map<string, number>();
+  /** The earliest that is known of and was not due when it was read last. */
   #nextDueMs = Number.POSITIVE_INFINITY;
+  #reading = false;
 
   constructor(env: Env, store: Store, logger: Logger, owned: OwnedShards) {
     this.#env = env;
@@ -53,7 +55,9 @@ export class TimerLoop {
 
   /** A timer was set. */
   noticeDue(dueMs: number): void {
-    if (dueMs < this.#nextDueMs) this.#pulse.wake();
+    if (dueMs >= this.#nextDueMs) return;
+    this.#nextDueMs = dueMs;
+    if (!this.#reading) this.#pulse.wake();
   }
 
   /** A fired timer's turn has committed, or, with `again`, will not. */
@@ -89,20 +93,35 @@ export class TimerLoop {
       const nowMs = this.#env.now();
       this.#dropOld();
       const limit = DUE_LIMIT + this.#fired.size + this.#passedOn.size;
-      const { timers, nextDueMs } = await this.#store.due({ shards, untilMs: nowMs, limit });
+      const { timers, nextDueMs = Number.POSITIVE_INFINITY } = await this.#read({
+        shards,
+        untilMs: nowMs,
+        limit,
+      });
       for (const timer of timers) {
         const key = keyOf(timer);
         if (this.#fired.has(key) || this.#passedOn.has(key)) continue;
         this.#fired.add(key);
         fire(timer);
       }
-      this.#nextDueMs = nextDueMs ?? Number.POSITIVE_INFINITY;
+      this.#nextDueMs = Math.min(nextDueMs, this.#nextDueMs);
       if (timers.length === limit) return 0;
       return Math.min(Math.max(this.#nextDueMs - this.#env.now(), 0), this.#maxRestMs);
     } catch (error) {
       if (error instanceof StoreClosedError) this.#pulse.stop();
       else this.#logger.warn("due timers could not be read; trying again", { error });
       return RETRY_MS;
+    }
+  }
+
+  /** What is set meanwhile may not be in the answer: {@link noticeDue} keeps it. */
+  async #read(query: Parameters<Store["due"]>[0]): Promise<DueTimers> {
+    this.#nextDueMs = Number.POSITIVE_INFINITY;
+    this.#reading = true;
+    try {
+      return await this.#store.due(query);
+    } finally {
+      this.#reading = false;
     }
   }
 

@@ -1,7 +1,7 @@
 // A short, fixed part of `npm run sim`: enough to see that the engine and the simulation still fit. What it has found
 // has tests of its own (docs/track-record.md): with the engine, what a seed brings about changes.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { GROUNDS, type GroundKind, type Grounds, groundsOf } from "../../sim/ground.js";
+import { AllGrounds, GROUNDS, type GroundKind } from "../../sim/ground.js";
 import { planOf } from "../../sim/scene.js";
 import { scenesOn } from "../../sim/scenes.js";
 import { tryPlan } from "../../sim/trial.js";
@@ -10,28 +10,22 @@ import { holdBackTaskRejections } from "../../src/unhandled-rejections.js";
 
 const SEEDS = Array.from({ length: 40 }, (_, index) => index + 1);
 
-const grounds = new Map<GroundKind, Grounds>();
+let grounds: AllGrounds;
 let letRejectionsGo: () => void = () => {};
 
 beforeAll(async () => {
-  for (const kind of GROUNDS) grounds.set(kind, await groundsOf(kind));
+  grounds = await AllGrounds.open();
   const ignore = (): void => {};
   letRejectionsGo = holdBackTaskRejections({ debug: ignore, info: ignore, warn: ignore, error: ignore });
 });
 
 afterAll(() => {
   letRejectionsGo();
-  for (const each of grounds.values()) each[Symbol.dispose]();
+  grounds[Symbol.dispose]();
 });
 
-function groundOf(kind: GroundKind): Grounds {
-  const found = grounds.get(kind);
-  if (found === undefined) throw new Error(`no ground ${kind}`);
-  return found;
-}
-
 async function tried(seed: number, kind: GroundKind) {
-  return tryPlan({ seed, workload: workloadOf(seed) }, groundOf(kind));
+  return tryPlan({ seed, workload: workloadOf(seed) }, grounds.on(kind));
 }
 
 /** On a machine that has more to do, a few seconds' work takes long. */
@@ -50,7 +44,7 @@ describe("simulated processes on one hub", PATIENCE, () => {
 
   test.each(GROUNDS)("keep every promise in each race that is written down, on %s", async (kind) => {
     for (const scene of scenesOn(kind)) {
-      const { problems, missed } = await tryPlan(planOf(scene), groundOf(kind));
+      const { problems, missed } = await tryPlan(planOf(scene), grounds.on(kind));
       expect({ problems, missed }, `npm run sim -- --scene "${scene.name}"`).toEqual({
         problems: [],
         missed: [],
@@ -65,8 +59,8 @@ describe("simulated processes on one hub", PATIENCE, () => {
       expect((await tried(seed, "sqlite")).digest).toBe(once.digest);
     }
     for (const scene of scenesOn("sqlite")) {
-      const once = await tryPlan(planOf(scene), groundOf("memory alone"));
-      expect((await tryPlan(planOf(scene), groundOf("sqlite"))).digest).toBe(once.digest);
+      const once = await tryPlan(planOf(scene), grounds.on("memory alone"));
+      expect((await tryPlan(planOf(scene), grounds.on("sqlite"))).digest).toBe(once.digest);
     }
   });
 });
