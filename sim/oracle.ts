@@ -3,6 +3,7 @@ import type { HistoryEvent } from "../src/core/history.js";
 import { decodeChunk } from "../src/core/history-codec.js";
 import type { EndedStatus } from "../src/core/instance.js";
 import { ANY_MAIL, type CommitResult, START_TIMER, type Store, type TurnCommit } from "../src/core/store.js";
+import { executionsOf } from "../src/stores/conformance/test-hub.js";
 import type { Testimony } from "./app.js";
 import { START_MS } from "./process.js";
 import type { Effect } from "./store-line.js";
@@ -485,7 +486,7 @@ export class Oracle {
 
   async #compareExecutions(store: Store, entry: Entry): Promise<void> {
     const { instanceId } = entry;
-    const kept = await store.executions(instanceId);
+    const kept = await executionsOf(store, instanceId);
     for (const past of entry.executions) {
       const execution = kept.find(({ executionId }) => executionId === past.executionId);
       const isOld = past.status === "ContinuedAsNew" && past.generation <= entry.generation - 10;

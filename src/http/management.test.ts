@@ -276,6 +276,18 @@ describe("status", () => {
       { run: 2, generation: 2, runtimeStatus: "Completed", input: 2, output: 2 },
       { run: 1, generation: 1, runtimeStatus: "Completed", input: 1, output: 1 },
     ]);
+    const page = await kit.call("GET", `${BASE}/instances/twice/executions?top=1`);
+    expect(page.body).toMatchObject([{ run: 2 }]);
+    const headers = { "x-ms-continuation-token": page.headers.get("x-ms-continuation-token") ?? "" };
+    const rest = await kit.call("GET", `${BASE}/instances/twice/executions`, { headers });
+    expect(rest.body).toMatchObject([{ run: 1 }]);
+    expect(rest.headers.get("x-ms-continuation-token")).toBeNull();
+    expect((await kit.call("GET", `${BASE}/instances/twice/executions?run=1`)).body).toMatchObject([
+      { run: 1 },
+    ]);
+    expect((await kit.call("GET", `${BASE}/instances/twice/executions?run=3`)).status).toBe(404);
+    expect((await kit.call("GET", `${BASE}/instances/twice/executions?run=0`)).status).toBe(400);
+    expect((await kit.call("GET", `${BASE}/instances/twice/executions?run=1`, { headers })).status).toBe(400);
     const first = String(member(executions.body, 1, "executionId"));
     const history = await kit.call("GET", `${BASE}/instances/twice/history?executionId=${first}`);
     expect(history.status).toBe(200);
