@@ -20,6 +20,7 @@ import {
   InvalidArgumentError,
   InvalidStateError,
   InvalidTokenError,
+  MailboxFullError,
   UnregisteredNameError,
   WaitTimeoutError,
   WorkerNotFoundError,
@@ -39,6 +40,7 @@ import {
   type Tags,
 } from "../core/instance.js";
 import { parseInstanceId } from "../core/instance-id.js";
+import { MAIL_LIMIT } from "../core/mail-limit.js";
 import { Pace } from "../core/pace.js";
 import { decodeValue, encodeValue, type Payload, type PayloadCodec } from "../core/payload.js";
 import { parseRetention, RETENTION_SETTING, type Retention } from "../core/retention.js";
@@ -313,6 +315,7 @@ export class TaskHubClient {
    * Delivers an event to the instance's current run, across continue-as-new, in order of acceptance.
    *
    * @throws InstanceNotFoundError, InstanceEndedError
+   * @throws MailboxFullError when too much waits that the instance has not taken in ({@link MAIL_LIMIT}).
    */
   async raiseEvent(instanceId: string, eventName: string, data?: unknown): Promise<void> {
     const name = parseName("eventName", eventName);
@@ -322,6 +325,7 @@ export class TaskHubClient {
       ...this.#address(instanceId),
       name,
       ...(input === undefined ? {} : { input }),
+      limit: MAIL_LIMIT,
     });
   }
 
@@ -756,6 +760,8 @@ export class TaskHubClient {
         throw new InstanceNotFoundError(command.instanceId);
       case "ended":
         throw new InstanceEndedError(command.instanceId, answer.runtimeStatus, operation);
+      case "full":
+        throw new MailboxFullError(command.instanceId, answer.runtimeStatus, answer);
       case "invalidState":
         throw new InvalidStateError(command.instanceId, answer.runtimeStatus, operation, answer.needs);
       default:

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Answer, BASE, type HttpKit, member, members, openKit } from "../../test/http-kit.js";
+import { MAIL_LIMIT } from "../core/mail-limit.js";
 
 let kit: HttpKit;
 
@@ -398,6 +399,26 @@ describe("signals", () => {
     expect([missing.status, member(missing.body, "code")]).toEqual([404, "InstanceNotFound"]);
     const ended = await kit.call("POST", `${BASE}/instances/ended/${operation}`);
     expect([ended.status, member(ended.body, "code")]).toEqual([410, "InstanceEnded"]);
+  });
+
+  test("an event beyond what may wait for an instance is 429, and says what to do", async () => {
+    await kit.call("POST", `${BASE}/orchestrators/Echo/crowded?startAt=2099-01-01`);
+    const { client } = kit.hub;
+    await Promise.all(
+      Array.from({ length: MAIL_LIMIT.events }, (_, nth) => client.raiseEvent("crowded", "go", nth)),
+    );
+    const answer = await kit.call("POST", `${BASE}/instances/crowded/raiseEvent/go`);
+    expect([answer.status, answer.headers.get("retry-after")]).toEqual([429, "1"]);
+    expect(answer.body).toMatchObject({
+      code: "MailboxFull",
+      instanceId: "crowded",
+      runtimeStatus: "Pending",
+      limit: "waiting events",
+      allowed: 10_000,
+      actual: 10_001,
+    });
+    await expect(client.raiseEvent("crowded", "go")).rejects.toThrow(/Try again once it has/);
+    expect((await kit.call("POST", `${BASE}/instances/crowded/terminate`)).status).toBe(202);
   });
 
   test("names of operations match in any case", async () => {

@@ -4,6 +4,7 @@ import {
   type Command,
   type CommandAnswer,
   type OutboundRequest,
+  type RaiseCommand,
   type RewindCommand,
   type RunEnd,
   type StartAccepted,
@@ -129,9 +130,12 @@ export class TestHub {
     return accepted(await this.command(this.startCommand(instanceId, fields)));
   }
 
+  raiseCommand(instanceId: string, fields: Partial<RaiseCommand> = {}): RaiseCommand {
+    return { kind: "raise", instanceId, atMs: this.now(), name: "event", ...fields };
+  }
+
   async raise(instanceId: string, name = "event", input?: string): Promise<CommandAnswer> {
-    const atMs = this.now();
-    return this.command({ kind: "raise", instanceId, atMs, name, ...(input === undefined ? {} : { input }) });
+    return this.command(this.raiseCommand(instanceId, { name, ...(input === undefined ? {} : { input }) }));
   }
 
   async suspend(instanceId: string): Promise<CommandAnswer> {
