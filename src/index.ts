@@ -3,6 +3,8 @@
 export type { OrchestrationHandle } from "./client/orchestration-handle.js";
 export type { ExecutionStatus, OrchestrationStatus } from "./client/status.js";
 export type {
+  ExecutionPage,
+  ExecutionsOptions,
   HistoryResult,
   InstancePage,
   ListOptions,

@@ -209,6 +209,9 @@ describe("start-new", () => {
       { run: 2 },
       { run: 1, runtimeStatus: "Terminated" },
     ]);
+    const newest = await run("executions", "policy", "--top", "1", "-o", "json");
+    expect(JSON.parse(newest.stdout)).toMatchObject([{ run: 2 }]);
+    expect(newest.stderr).toContain("There are more than these 1");
   });
 
   test("gives a retried request the first one's answer", async () => {

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { ListOptions, PurgeFilter } from "../client/task-hub-client.js";
+import type { ExecutionsOptions, ListOptions, PurgeFilter } from "../client/task-hub-client.js";
 import type { Tags } from "../core/instance.js";
 import type { IfEnded, IfLive } from "../core/start-policy.js";
 import type {
@@ -56,6 +56,13 @@ export interface ListAnswer {
   readonly continuationToken: string | undefined;
 }
 
+export type ExecutionsRequest = ExecutionsOptions;
+
+export interface ExecutionsAnswer {
+  readonly executions: readonly ExecutionData[];
+  readonly continuationToken: string | undefined;
+}
+
 export type PurgeRequest = Omit<PurgeFilter, "onProgress">;
 
 /**
@@ -70,7 +77,8 @@ export interface Remote extends AsyncDisposable {
   /** One page. */
   list(request: ListRequest): Promise<ListAnswer>;
   history(instanceId: string, executionId: string | undefined): Promise<HistoryData>;
-  executions(instanceId: string): Promise<readonly ExecutionData[]>;
+  /** One page, newest first. */
+  executions(instanceId: string, request: ExecutionsRequest): Promise<ExecutionsAnswer>;
   /** @throws WaitTimeoutError when the instance has not ended in time. */
   waitForEnd(instanceId: string, timeoutMs: number | undefined): Promise<StatusData>;
   raiseEvent(instanceId: string, eventName: string, data: unknown): Promise<void>;

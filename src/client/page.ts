@@ -1,8 +1,8 @@
-import type { InstanceRecord } from "../core/instance.js";
+import { type InstanceRecord, payloadLengthOf } from "../core/instance.js";
 import type { ListCursor, ListPage, ListQuery, Store } from "../core/store.js";
 
 /** The payloads of a page are no longer than this in all (UTF-16 code units), but for those of its last instance. */
-const MAX_PAGE_LENGTH = 8 * 1024 * 1024;
+export const MAX_PAGE_LENGTH = 8 * 1024 * 1024;
 
 /** What is read first, to see how large instances are; then four times as many at a time. */
 const FIRST_READ = 25;
@@ -20,7 +20,7 @@ export async function readPage(store: Pick<Store, "list">, query: ListQuery): Pr
     const piece = await store.list({ ...query, limit, ...(after === undefined ? {} : { after }) });
     for (const record of piece.records) {
       records.push(record);
-      length += lengthOf(record);
+      length += payloadLengthOf(record.execution);
       const isLast = record === piece.records.at(-1) && piece.next === undefined;
       if (length >= MAX_PAGE_LENGTH && !isLast) return { records, next: cursorOf(record) };
     }
@@ -33,9 +33,4 @@ export async function readPage(store: Pick<Store, "list">, query: ListQuery): Pr
 
 function cursorOf({ instance: { createdAtMs, iid } }: InstanceRecord): ListCursor {
   return { createdAtMs, iid };
-}
-
-function lengthOf({ execution: { input, output, customStatus, failure } }: InstanceRecord): number {
-  const texts = [input, output, customStatus, failure?.message, failure?.stack];
-  return texts.reduce<number>((sum, text) => sum + (typeof text === "string" ? text.length : 0), 0);
 }

@@ -19,6 +19,8 @@ import {
   InstanceNotFoundError,
   InvalidArgumentError,
   InvalidStateError,
+  InvalidTokenError,
+  MailboxFullError,
   UnregisteredNameError,
   WaitTimeoutError,
   WorkerNotFoundError,
@@ -28,6 +30,7 @@ import { decodeChunk } from "../core/history-codec.js";
 import {
   ENDED_STATUSES,
   type EndedStatus,
+  type Execution,
   type Instance,
   type InstanceRecord,
   isEnded,
@@ -37,16 +40,17 @@ import {
   type Tags,
 } from "../core/instance.js";
 import { parseInstanceId } from "../core/instance-id.js";
+import { MAIL_LIMIT } from "../core/mail-limit.js";
 import { Pace } from "../core/pace.js";
 import { decodeValue, encodeValue, type Payload, type PayloadCodec } from "../core/payload.js";
 import { parseRetention, RETENTION_SETTING, type Retention } from "../core/retention.js";
 import { rewindCommand } from "../core/rewind-command.js";
 import { type IfEnded, type IfLive, startPolicy } from "../core/start-policy.js";
-import type { ListFilter, Refusal, ShownWorker, Store, WorkerInfo } from "../core/store.js";
+import type { ListCursor, ListFilter, Refusal, ShownWorker, Store, WorkerInfo } from "../core/store.js";
 import type { Moment } from "./change-log.js";
 import { type Awaited, ChangeWaiter, type WaitLimit } from "./change-waiter.js";
 import { type OrchestrationHandle, resultOf } from "./orchestration-handle.js";
-import { readPage } from "./page.js";
+import { MAX_PAGE_LENGTH, readPage } from "./page.js";
 import { PageTokens } from "./page-token.js";
 import { RefusalLog } from "./refusal-log.js";
 import { type ExecutionStatus, executionStatusOf, type OrchestrationStatus, statusOf } from "./status.js";
@@ -95,6 +99,22 @@ export interface ListOptions {
 export interface InstancePage {
   readonly instances: readonly OrchestrationStatus[];
   /** Absent on the last page. A page may be short, even empty, and have one. */
+  readonly continuationToken: string | undefined;
+}
+
+/** Which executions of an ID a page shows. */
+export interface ExecutionsOptions {
+  /** Those of this run only: its first execution, and what continue-as-new and rewind made of it. */
+  readonly run?: number;
+  /** Executions per page, 1 to 1000. Default 100. */
+  readonly top?: number;
+  /** From the page before, with the same run. */
+  readonly continuationToken?: string;
+}
+
+export interface ExecutionPage {
+  readonly executions: readonly ExecutionStatus[];
+  /** Absent on the last page. */
   readonly continuationToken: string | undefined;
 }
 
@@ -255,7 +275,7 @@ export class TaskHubClient {
     const after =
       options.continuationToken === undefined
         ? {}
-        : { after: this.#tokens.read(options.continuationToken, filter) };
+        : { after: cursorOf(this.#tokens.read(options.continuationToken, filter)) };
     const { records, next } = await readPage(this.#store, {
       filter,
       limit,
@@ -264,7 +284,8 @@ export class TaskHubClient {
     });
     return {
       instances: records.map((record) => statusOf(record, this.#codec)),
-      continuationToken: next === undefined ? undefined : this.#tokens.make(next, filter),
+      continuationToken:
+        next === undefined ? undefined : this.#tokens.make([next.createdAtMs, next.iid], filter),
     };
   }
 
@@ -294,6 +315,7 @@ export class TaskHubClient {
    * Delivers an event to the instance's current run, across continue-as-new, in order of acceptance.
    *
    * @throws InstanceNotFoundError, InstanceEndedError
+   * @throws MailboxFullError when too much waits that the instance has not taken in ({@link MAIL_LIMIT}).
    */
   async raiseEvent(instanceId: string, eventName: string, data?: unknown): Promise<void> {
     const name = parseName("eventName", eventName);
@@ -303,6 +325,7 @@ export class TaskHubClient {
       ...this.#address(instanceId),
       name,
       ...(input === undefined ? {} : { input }),
+      limit: MAIL_LIMIT,
     });
   }
 
@@ -470,10 +493,37 @@ export class TaskHubClient {
     return decodeValue(this.#codec, payload);
   }
 
-  /** All executions of an ID that are kept, newest first. */
-  async listExecutions(instanceId: string): Promise<readonly ExecutionStatus[]> {
-    const executions = await this.#store.executions(parseInstanceId(instanceId));
-    return executions.map((execution) => executionStatusOf(execution, this.#codec));
+  /**
+   * The executions of an ID that are kept, newest first: the first page of them, a hundred unless `top` says otherwise
+   * and fewer where payloads are large. {@link executionsPage} leads to the rest.
+   */
+  async listExecutions(
+    instanceId: string,
+    options: { readonly run?: number; readonly top?: number } = {},
+  ): Promise<readonly ExecutionStatus[]> {
+    return (await this.executionsPage(instanceId, options)).executions;
+  }
+
+  /** One page of the executions of an ID that are kept, newest first; empty where there is no such instance. */
+  async executionsPage(instanceId: string, options: ExecutionsOptions = {}): Promise<ExecutionPage> {
+    checkOptions(options);
+    const { run, continuationToken } = options;
+    const question = {
+      executionsOf: parseInstanceId(instanceId),
+      ...(run === undefined ? {} : { run: parseRun(run) }),
+    };
+    const [below] = continuationToken === undefined ? [] : this.#tokens.read(continuationToken, question);
+    const { executions, next } = await this.#store.executions({
+      instanceId: question.executionsOf,
+      limit: parseTop(options.top),
+      maxLength: MAX_PAGE_LENGTH,
+      ...(run === undefined ? {} : { run }),
+      ...(below === undefined ? {} : { below }),
+    });
+    return {
+      executions: executions.map((execution) => executionStatusOf(execution, this.#codec)),
+      continuationToken: next === undefined ? undefined : this.#tokens.make([next], question),
+    };
   }
 
   /** Starts that were refused, newest first: who asked, when, with which policy, and who held the ID. */
@@ -629,9 +679,10 @@ export class TaskHubClient {
     if (isAnother(record.instance, accepted)) throw new InstanceNotFoundError(instanceId);
     const status = statusOf(record, this.#codec);
     if (record.instance.generation === accepted.generation) return status;
-    const executions = await this.listExecutions(instanceId);
-    const last = executions.find((execution) => execution.run === run);
-    if (last === undefined || executions.some((execution) => contradicts(execution, accepted)))
+    const [last] = await this.listExecutions(instanceId, { run, top: 1 });
+    // After its run's last execution: where the ID was purged and started anew before we read that, this shows it.
+    const first = await this.#executionAt(instanceId, accepted.generation);
+    if (last === undefined || (first !== undefined && contradicts(first, accepted)))
       throw new InstanceNotFoundError(instanceId);
     if (record.instance.run === run) return status;
     return {
@@ -653,6 +704,17 @@ export class TaskHubClient {
       scheduledStartTime: undefined,
       parked: undefined,
     };
+  }
+
+  /** The execution of this generation, or the one before it where that is not kept. */
+  async #executionAt(instanceId: string, generation: number): Promise<Execution | undefined> {
+    const { executions } = await this.#store.executions({
+      instanceId,
+      below: generation + 1,
+      limit: 1,
+      maxLength: MAX_PAGE_LENGTH,
+    });
+    return executions[0];
   }
 
   async #wait(
@@ -698,6 +760,8 @@ export class TaskHubClient {
         throw new InstanceNotFoundError(command.instanceId);
       case "ended":
         throw new InstanceEndedError(command.instanceId, answer.runtimeStatus, operation);
+      case "full":
+        throw new MailboxFullError(command.instanceId, answer.runtimeStatus, answer);
       case "invalidState":
         throw new InvalidStateError(command.instanceId, answer.runtimeStatus, operation, answer.needs);
       default:
@@ -826,6 +890,17 @@ function timeFilter<K extends keyof ListFilter>(
   const filter: { [P in K]?: number } = {};
   if (time !== undefined) filter[key] = parseTime(parameter, time);
   return filter;
+}
+
+function cursorOf([createdAtMs, iid]: readonly number[]): ListCursor {
+  if (createdAtMs === undefined || iid === undefined) throw new InvalidTokenError();
+  return { createdAtMs, iid };
+}
+
+function parseRun(run: number): number {
+  if (!Number.isSafeInteger(run) || run < 1)
+    throw new InvalidArgumentError("run", "must be a whole number of at least 1");
+  return run;
 }
 
 function parseTop(top: number | undefined): number {

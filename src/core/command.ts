@@ -15,6 +15,7 @@ import {
   runtimeStatusOf,
   type Tags,
 } from "./instance.js";
+import type { BrokenMailLimit, MailLimit } from "./mail-limit.js";
 import type { Payload } from "./payload.js";
 import { encodeRequest } from "./request.js";
 import { decideStart, replaceableStatuses, type StartPolicy } from "./start-policy.js";
@@ -62,6 +63,8 @@ export interface RaiseCommand extends Addressed {
   readonly kind: "raise";
   readonly name: string;
   readonly input?: Payload;
+  /** What may wait for the instance at most. Absent for what orchestrations send: nobody could be told. */
+  readonly limit?: MailLimit;
 }
 
 export interface SuspendCommand extends Addressed {
@@ -135,6 +138,8 @@ export type CommandAnswer =
   | { readonly outcome: "notFound" }
   | { readonly outcome: "ended"; readonly runtimeStatus: RuntimeStatus }
   | { readonly outcome: "invalidState"; readonly runtimeStatus: RuntimeStatus; readonly needs: string }
+  /** So much waits for the instance that nothing more is let in; nothing was written. */
+  | ({ readonly outcome: "full"; readonly runtimeStatus: RuntimeStatus } & BrokenMailLimit)
   /** The request message was carried out before; nothing was written. */
   | { readonly outcome: "void" };
 
@@ -159,8 +164,11 @@ export interface Change {
   readonly rewind?: RewindCommand;
   /** A new run: inserted, or put over a row whose status is among `over`. */
   readonly beginRun?: RunBegin;
-  /** Adds a message for the live run and raises its mail counter. */
-  readonly post?: { readonly events: Chunk; readonly suspended?: boolean };
+  /**
+   * Adds a message for the live run and raises its mail counter; within the limit, or the command is answered "full"
+   * and nothing is written.
+   */
+  readonly post?: { readonly events: Chunk; readonly suspended?: boolean; readonly limit?: MailLimit };
   /** Adds a waiter for the live run's outcome and raises its mail counter. */
   readonly wait?: ParentLink;
   /** Answers a waiting parent now. Dropped if its generation has passed or its run has ended. */
@@ -220,7 +228,9 @@ export function decide(command: Command, found: Found | undefined, remembered?: 
     case "start":
       return remembered === undefined ? start(command, found) : { answer: remembered };
     case "raise":
-      return onLive(found, () => ({ post: { events: raised(command) } }));
+      return onLive(found, () => ({
+        post: { events: raised(command), ...(command.limit === undefined ? {} : { limit: command.limit }) },
+      }));
     case "suspend":
       return suspend(command, found);
     case "resume":

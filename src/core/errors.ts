@@ -1,5 +1,6 @@
 import type { Failure } from "./failure.js";
 import type { Holder, RuntimeStatus } from "./instance.js";
+import type { BrokenMailLimit } from "./mail-limit.js";
 
 /** Every reason a caller can act on, by the `code` its error carries. Codes never change their meaning. */
 export type ErrorCode =
@@ -12,6 +13,7 @@ export type ErrorCode =
   | "InvalidArgument"
   | "InvalidToken"
   | "LimitExceeded"
+  | "MailboxFull"
   | "UnregisteredName"
   | "WorkerNotFound"
   | "OrchestrationFailed"
@@ -164,6 +166,29 @@ export class LimitExceededError extends TenureError {
     what: string,
   ) {
     super(`The limit "${limit}" is ${allowed}, and ${what} has ${actual}. Send less, or a reference to it.`);
+  }
+}
+
+/** The instance has taken in too little of what was sent to it for more to be accepted (HTTP 429). */
+export class MailboxFullError extends TenureError {
+  readonly code = "MailboxFull";
+  readonly limit: string;
+  readonly allowed: number;
+  readonly actual: number;
+
+  constructor(
+    readonly instanceId: string,
+    readonly runtimeStatus: RuntimeStatus,
+    { limit, allowed, actual }: BrokenMailLimit,
+  ) {
+    super(
+      `Instance '${instanceId}' is ${runtimeStatus} and has not taken in what waits for it: the limit "${limit}" is ` +
+        `${allowed}, and this would be beyond it. What was accepted is kept. Try again once it has: see that a worker ` +
+        "runs it, and resume it if it is suspended or parked.",
+    );
+    this.limit = limit;
+    this.allowed = allowed;
+    this.actual = actual;
   }
 }
 
@@ -406,6 +431,7 @@ for (const [name, constructor] of Object.entries({
   InvalidArgumentError,
   InvalidTokenError,
   LimitExceededError,
+  MailboxFullError,
   UnregisteredNameError,
   WorkerNotFoundError,
   OrchestrationFailedError,

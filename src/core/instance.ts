@@ -123,6 +123,12 @@ export interface Execution {
   readonly droppedMessages: number;
 }
 
+/** How long the payloads of an execution are together, in UTF-16 code units. */
+export function payloadLengthOf({ input, output, customStatus, failure }: Execution): number {
+  const texts = [input, output, customStatus, failure?.message, failure?.stack];
+  return texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
+}
+
 /** An instance with its current execution. */
 export interface InstanceRecord {
   readonly instance: Instance;

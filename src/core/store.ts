@@ -89,8 +89,8 @@ export interface Store {
   get(instanceId: string): Promise<InstanceRecord | undefined>;
   /** Ordered by creation. Examines at most `examine` rows, so that a page may be short. */
   list(query: ListQuery): Promise<ListPage>;
-  /** All executions of an ID that are kept, newest first. */
-  executions(instanceId: string): Promise<readonly Execution[]>;
+  /** Executions of an ID that are kept, newest first, a page at a time; none where there is no such instance. */
+  executions(query: ExecutionsQuery): Promise<ExecutionsPage>;
   /** The history of an execution, of the current one by default. */
   history(instanceId: string, executionId?: string): Promise<StoredHistory | undefined>;
 
@@ -291,6 +291,24 @@ export interface ListPage {
   readonly records: readonly InstanceRecord[];
   /** Where the next page begins; absent when every row was examined. */
   readonly next?: ListCursor;
+}
+
+/** Which executions of an ID are asked for, and how many at most: each may have megabytes. */
+export interface ExecutionsQuery {
+  readonly instanceId: string;
+  /** Those of this run only. */
+  readonly run?: number;
+  /** Those of lower generations than this one only: from the page before. */
+  readonly below?: number;
+  readonly limit: number;
+  /** The page ends with the execution by which its payloads are so long (UTF-16 code units; a store may count bytes). */
+  readonly maxLength: number;
+}
+
+export interface ExecutionsPage {
+  readonly executions: readonly Execution[];
+  /** Below which generation the next page begins; absent on the last one. */
+  readonly next?: number;
 }
 
 export interface StoredHistory extends InstanceRecord {

@@ -69,6 +69,7 @@ export function durableClient(
     getHistory: client.getHistory.bind(client),
     decodePayload: client.decodePayload.bind(client),
     listExecutions: client.listExecutions.bind(client),
+    executionsPage: client.executionsPage.bind(client),
     listRefusals: client.listRefusals.bind(client),
     getRetention: client.getRetention.bind(client),
     setRetention: client.setRetention.bind(client),

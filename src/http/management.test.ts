@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Answer, BASE, type HttpKit, member, members, openKit } from "../../test/http-kit.js";
+import { MAIL_LIMIT } from "../core/mail-limit.js";
 
 let kit: HttpKit;
 
@@ -276,6 +277,18 @@ describe("status", () => {
       { run: 2, generation: 2, runtimeStatus: "Completed", input: 2, output: 2 },
       { run: 1, generation: 1, runtimeStatus: "Completed", input: 1, output: 1 },
     ]);
+    const page = await kit.call("GET", `${BASE}/instances/twice/executions?top=1`);
+    expect(page.body).toMatchObject([{ run: 2 }]);
+    const headers = { "x-ms-continuation-token": page.headers.get("x-ms-continuation-token") ?? "" };
+    const rest = await kit.call("GET", `${BASE}/instances/twice/executions`, { headers });
+    expect(rest.body).toMatchObject([{ run: 1 }]);
+    expect(rest.headers.get("x-ms-continuation-token")).toBeNull();
+    expect((await kit.call("GET", `${BASE}/instances/twice/executions?run=1`)).body).toMatchObject([
+      { run: 1 },
+    ]);
+    expect((await kit.call("GET", `${BASE}/instances/twice/executions?run=3`)).status).toBe(404);
+    expect((await kit.call("GET", `${BASE}/instances/twice/executions?run=0`)).status).toBe(400);
+    expect((await kit.call("GET", `${BASE}/instances/twice/executions?run=1`, { headers })).status).toBe(400);
     const first = String(member(executions.body, 1, "executionId"));
     const history = await kit.call("GET", `${BASE}/instances/twice/history?executionId=${first}`);
     expect(history.status).toBe(200);
@@ -386,6 +399,26 @@ describe("signals", () => {
     expect([missing.status, member(missing.body, "code")]).toEqual([404, "InstanceNotFound"]);
     const ended = await kit.call("POST", `${BASE}/instances/ended/${operation}`);
     expect([ended.status, member(ended.body, "code")]).toEqual([410, "InstanceEnded"]);
+  });
+
+  test("an event beyond what may wait for an instance is 429, and says what to do", async () => {
+    await kit.call("POST", `${BASE}/orchestrators/Echo/crowded?startAt=2099-01-01`);
+    const { client } = kit.hub;
+    await Promise.all(
+      Array.from({ length: MAIL_LIMIT.events }, (_, nth) => client.raiseEvent("crowded", "go", nth)),
+    );
+    const answer = await kit.call("POST", `${BASE}/instances/crowded/raiseEvent/go`);
+    expect([answer.status, answer.headers.get("retry-after")]).toEqual([429, "1"]);
+    expect(answer.body).toMatchObject({
+      code: "MailboxFull",
+      instanceId: "crowded",
+      runtimeStatus: "Pending",
+      limit: "waiting events",
+      allowed: 10_000,
+      actual: 10_001,
+    });
+    await expect(client.raiseEvent("crowded", "go")).rejects.toThrow(/Try again once it has/);
+    expect((await kit.call("POST", `${BASE}/instances/crowded/terminate`)).status).toBe(202);
   });
 
   test("names of operations match in any case", async () => {

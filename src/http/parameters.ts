@@ -113,6 +113,13 @@ const pageSize = (description: string) =>
 
 export const top = pageSize(`Rows per page, at most ${MAX_TOP}. Default 100.`);
 
+/** A run of an instance. */
+export const run = read((value, refuse) =>
+  /^[1-9]\d{0,14}$/.test(value) ? Number(value) : refuse("must be a whole number of at least 1"),
+)
+  .meta({ description: "Those of this run only. Default: of all runs.", type: "integer", minimum: 1 })
+  .optional();
+
 /** How many instances one request purges. */
 export const purgeTop = pageSize(
   `Delete so many and say where to go on; taken as ${MAX_TOP} where it is more. Default: all that match.`,

@@ -56,6 +56,7 @@ export const STATUS_OF: { readonly [C in ErrorCode | HttpErrorCode]: number } = 
   InvalidArgument: 400,
   InvalidToken: 400,
   LimitExceeded: 413,
+  MailboxFull: 429,
   UnregisteredName: 400,
   WorkerNotFound: 404,
   // A trigger that awaits an orchestration's result and lets its failure through.
@@ -137,7 +138,7 @@ export function problemResponse(body: Problem): Response {
       ...OWN_HEADERS,
       "content-type": "application/problem+json",
       ...(body.status === 401 ? { "www-authenticate": 'ApiKey header="x-functions-key"' } : {}),
-      ...(body.status === 503 ? { "retry-after": "1" } : {}),
+      ...(body.status === 503 || body.status === 429 ? { "retry-after": "1" } : {}),
     },
   });
 }

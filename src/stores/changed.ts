@@ -14,6 +14,7 @@ export function mayHaveChanged({ outcome }: CommandAnswer): boolean {
     case "notFound":
     case "ended":
     case "invalidState":
+    case "full":
     case "void":
       return false;
   }

@@ -19,6 +19,7 @@ const CALLS: Readonly<Record<string, (client: TaskHubClient) => Promise<unknown>
   purgeBy: (client) => client.purgeBy(),
   getHistory: (client) => client.getHistory("a"),
   listExecutions: (client) => client.listExecutions("a"),
+  executionsPage: (client) => client.executionsPage("a"),
   listRefusals: (client) => client.listRefusals(),
   listWorkers: (client) => client.listWorkers(),
   setRetention: (client) => client.setRetention({}),

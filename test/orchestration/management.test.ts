@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { activity, orchestration } from "../../src/index.js";
-import { NOW, onEveryStore, textLike } from "./support.js";
+import { NOW, onEveryStore, storeWith, textLike } from "./support.js";
 
 const echo = activity("echo", (_ctx, value: string) => value);
 const waits = orchestration("waits", async (ctx) => ctx.waitForExternalEvent("go"));
@@ -66,6 +66,64 @@ onEveryStore("the history", (open) => {
     expect(await hub.client.getHistory("nobody")).toBeUndefined();
     expect(await hub.client.getHistory("x", "0".repeat(32))).toBeUndefined();
     expect(await hub.client.listExecutions("nobody")).toEqual([]);
+  });
+});
+
+onEveryStore("the executions of an ID", (open) => {
+  test("are paged with tokens, which belong to the ID and the run", async () => {
+    const hub = await open([done]);
+    for (let n = 0; n < 7; n++) {
+      await hub.client.startNew(done, { instanceId: "x", input: n });
+      await hub.idle();
+    }
+    const pages: number[][] = [];
+    let continuationToken: string | undefined;
+    do {
+      const page = await hub.client.executionsPage("x", {
+        top: 3,
+        ...(continuationToken === undefined ? {} : { continuationToken }),
+      });
+      pages.push(page.executions.map(({ run }) => run));
+      continuationToken = page.continuationToken;
+      if (continuationToken === undefined) break;
+      for (const [id, options] of [
+        ["y", {}],
+        ["x", { run: 1 }],
+        ["x", { continuationToken: continuationToken.replace(/^./, (digit) => (digit === "1" ? "2" : "1")) }],
+      ] as const)
+        await expect(hub.client.executionsPage(id, { continuationToken, ...options })).rejects.toMatchObject({
+          code: "InvalidToken",
+        });
+    } while (continuationToken !== undefined);
+    expect(pages).toEqual([[7, 6, 5], [4, 3, 2], [1]]);
+    expect(await hub.client.listExecutions("x", { run: 2 })).toMatchObject([{ run: 2, input: 1 }]);
+    expect((await hub.client.listExecutions("x", { top: 2 })).map(({ run }) => run)).toEqual([7, 6]);
+    for (const run of [0, 1.5, Number.NaN])
+      await expect(hub.client.listExecutions("x", { run })).rejects.toMatchObject({ parameter: "run" });
+  });
+
+  test("are fewer on a page where payloads are large, and no more are read to learn how one run ended", async () => {
+    let read = 0;
+    const hub = await open([done], {}, (store) =>
+      storeWith(store, {
+        executions: async (query) => {
+          const page = await store.executions(query);
+          read += page.executions.length;
+          return page;
+        },
+      }),
+    );
+    const input = "x".repeat(3 * 1024 * 1024);
+    const first = await hub.client.startNew("done", { instanceId: "x", input });
+    await hub.idle();
+    for (let n = 0; n < 6; n++) {
+      await hub.client.startNew("done", { instanceId: "x", input });
+      await hub.idle();
+    }
+    expect((await hub.client.listExecutions("x")).map(({ run }) => run)).toEqual([7, 6]);
+    read = 0;
+    expect(await first.waitForCompletion()).toMatchObject({ run: 1, executionId: first.executionId });
+    expect(read).toBe(2);
   });
 });
 

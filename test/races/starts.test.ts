@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import type { IfEndedAnswer, IfLive } from "../../src/core/start-policy.js";
-import { TestHub } from "../../src/stores/conformance/test-hub.js";
+import { executionsOf, TestHub } from "../../src/stores/conformance/test-hub.js";
 import { GROUNDS, goneAfterEach, Racer, type Racetrack, racersReady } from "./racers.js";
 
 const RACERS = ["a", "b", "c", "d"];
@@ -60,7 +60,7 @@ describe.each(GROUNDS)("$name", async ({ lay, closed }) => {
         const losers = ofId.filter(({ answer }) => answer.outcome !== "started");
         expect(losers.map(whatLosersAreTold)).toEqual(losers.map(() => `${loser} by ${winner}`));
         expect(ofId).toHaveLength(PROCESSES);
-        const executions = await hub.store.executions(id);
+        const executions = await executionsOf(hub.store, id);
         expect(executions[0]?.executionId).toBe(winner);
         expect(executions).toHaveLength(used ? 2 : 1);
         expect(await hub.mail(id)).toHaveLength(1);
@@ -82,7 +82,7 @@ describe.each(GROUNDS)("$name", async ({ lay, closed }) => {
       const { hub, answers } = await race(lay(), "reject", ifEnded, true);
       expect(answers).toHaveLength(PROCESSES * IDS.length);
       for (const id of IDS) {
-        const executions = await hub.store.executions(id);
+        const executions = await executionsOf(hub.store, id);
         expect(executions).toHaveLength(1);
         const ofId = answers.filter(({ instanceId }) => instanceId === id);
         const holder = executions[0]?.executionId;
@@ -111,7 +111,7 @@ describe.each(GROUNDS)("$name", async ({ lay, closed }) => {
         });
         runs.sort((a, b) => a.run - b.run);
         expect(runs.map(({ outcome }) => outcome)).toEqual(["started", "replaced", "replaced", "replaced"]);
-        const executions = (await hub.store.executions(id)).toReversed();
+        const executions = (await executionsOf(hub.store, id)).toReversed();
         expect(executions).toHaveLength(PROCESSES + (used ? 1 : 0));
         expect(executions.slice(used ? 1 : 0).map(({ executionId }) => executionId)).toEqual(
           runs.map(({ executionId }) => executionId),

@@ -15,7 +15,8 @@ import {
 import { KEY_HEADER } from "../../http/security.js";
 import { MANAGEMENT_PATH } from "../../http/urls.js";
 import {
-  type ExecutionData,
+  type ExecutionsAnswer,
+  type ExecutionsRequest,
   type ListRequest,
   type Remote,
   RemoteError,
@@ -48,8 +49,19 @@ export function httpRemote(url: string, key: string | undefined): Remote {
     await server.send("POST", `${instance(instanceId)}/${operation}`, { query });
   };
   const get = (instanceId: string): Promise<StatusData> => server.get(instance(instanceId), statusSchema);
-  const executions = (instanceId: string) =>
-    server.get(`${instance(instanceId)}/executions`, z.array(executionSchema));
+  const executions = async (
+    instanceId: string,
+    { continuationToken, run, top }: ExecutionsRequest,
+  ): Promise<ExecutionsAnswer> => {
+    const answer = await server.send("GET", `${instance(instanceId)}/executions`, {
+      query: { run, top },
+      headers: continuationToken === undefined ? {} : { [TOKEN_HEADER]: continuationToken },
+    });
+    return {
+      executions: await read(answer, z.array(executionSchema)),
+      continuationToken: answer.headers.get(TOKEN_HEADER) ?? undefined,
+    };
+  };
 
   return {
     description: url,
@@ -290,14 +302,15 @@ async function waitUntil(
 /** The end of one run: where another run has followed it before we looked, its last execution tells. */
 async function waitForRun(
   get: Get,
-  executions: (instanceId: string) => Promise<readonly ExecutionData[]>,
+  executions: Remote["executions"],
   { instanceId, run }: StartedData,
   timeoutMs: number | undefined,
 ): Promise<StatusData> {
   const over = (status: StatusData): boolean => status.run > run || isEnded(status.runtimeStatus);
   const status = await waitUntil(get, instanceId, timeoutMs, over);
   if (status.run === run) return status;
-  const last = (await executions(instanceId)).find((execution) => execution.run === run);
+  const { executions: newest } = await executions(instanceId, { run, top: 1 });
+  const last = newest.find((execution) => execution.run === run);
   if (last === undefined) throw new InstanceNotFoundError(instanceId);
   const { endedTime, droppedMessages: _dropped, ...execution } = last;
   return {

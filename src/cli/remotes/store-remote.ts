@@ -5,7 +5,7 @@ import { executionBody, refusalBody, statusBody, workerBody } from "../../http/b
 import { eventBody } from "../../http/history-events.js";
 import type { TaskHubConnection } from "../../task-hub.js";
 import type {
-  ExecutionData,
+  ExecutionsAnswer,
   RefusalData,
   Remote,
   Started,
@@ -46,10 +46,11 @@ export function storeRemote(connection: TaskHubConnection, description: string):
         events: events.map((event) => eventBody(event, (payload) => client.decodePayload(payload))),
       };
     },
-    executions: async (instanceId): Promise<readonly ExecutionData[]> => {
-      const executions = await client.listExecutions(instanceId);
-      if (executions.length === 0) throw new InstanceNotFoundError(instanceId);
-      return executions.map((execution) => executionBody(execution));
+    executions: async (instanceId, request): Promise<ExecutionsAnswer> => {
+      const { executions, continuationToken } = await client.executionsPage(instanceId, request);
+      if (executions.length === 0 && request.continuationToken === undefined)
+        throw new InstanceNotFoundError(instanceId);
+      return { executions: executions.map((execution) => executionBody(execution)), continuationToken };
     },
     waitForEnd: async (instanceId, timeoutMs): Promise<StatusData> =>
       statusBody(await client.waitForCompletion(instanceId, { timeoutMs }), { input: true }),

@@ -16,6 +16,7 @@ import {
   instanceId,
   optionalMoment,
   purgeTop,
+  run,
   runtimeStatuses,
   tag,
   tags,
@@ -211,17 +212,34 @@ export const instanceRoutes: readonly Route[] = [
     path: `${INSTANCE}/executions`,
     operationId: "listExecutions",
     tag: "Instances",
-    summary: "All executions of an ID that are kept, newest first.",
+    summary: "The executions of an ID that are kept, newest first, a page at a time.",
     params: one,
+    query: z.object({ run, top }),
+    headers: z.object({ [TOKEN_HEADER]: text("From the page before, with the same run.") }),
     responses: {
-      200: { description: "Them.", schema: z.array(executionSchema) },
+      200: {
+        description: `A page; the header ${TOKEN_HEADER} leads to the next. Short where payloads are large.`,
+        schema: z.array(executionSchema),
+      },
       400: badRequest,
-      404: notFound,
+      404: { description: "No instance has this ID, or it has no such run." },
     },
-    handle: async ({ client, params }) => {
-      const executions = await client.listExecutions(params.instanceId);
-      if (executions.length === 0) throw new InstanceNotFoundError(params.instanceId);
-      return jsonResponse(200, executions.map(executionBody));
+    handle: async ({ client, params, query, headers }) => {
+      const continuationToken = headers[TOKEN_HEADER];
+      const page = await client.executionsPage(params.instanceId, {
+        ...(query.run === undefined ? {} : { run: query.run }),
+        ...(query.top === undefined ? {} : { top: query.top }),
+        ...(continuationToken === undefined ? {} : { continuationToken }),
+      });
+      // The rest of a list may have been deleted since.
+      if (page.executions.length === 0 && continuationToken === undefined)
+        throw new InstanceNotFoundError(params.instanceId);
+      const next = page.continuationToken;
+      return jsonResponse(
+        200,
+        page.executions.map(executionBody),
+        next === undefined ? {} : { [TOKEN_HEADER]: next },
+      );
     },
   }),
   route({

@@ -26,7 +26,10 @@ export const signalRoutes: readonly Route[] = [
     summary: "Delivers an event. The body is its data.",
     params: z.object({ instanceId, eventName: name }),
     body: z.unknown().meta({ description: "The event's data: any JSON, or nothing." }),
-    responses: answers,
+    responses: {
+      ...answers,
+      429: { description: "Too much waits that it has not taken in. Try again later." },
+    },
     handle: async ({ client, params, json }) => {
       await client.raiseEvent(params.instanceId, params.eventName, await json());
       return emptyResponse(202);

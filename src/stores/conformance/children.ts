@@ -3,7 +3,7 @@ import type { RequestMessage } from "../../core/message.js";
 import { commandOf, decodeRequest, encodeRequest, type Request } from "../../core/request.js";
 import { startPolicy } from "../../core/start-policy.js";
 import type { Check } from "./check.js";
-import { eventsIn, everything, present, requestTo, type TestHub } from "./test-hub.js";
+import { eventsIn, everything, executionsOf, present, requestTo, type TestHub } from "./test-hub.js";
 
 /** Requests between instances, and what becomes of children when their parent's run is ended. */
 export function checkChildren(check: Check): void {
@@ -37,7 +37,7 @@ export function checkChildren(check: Check): void {
       answers.map(({ outcome }) => outcome),
       ["started", "void"],
     );
-    assert.equal((await hub.store.executions("child")).length, 1);
+    assert.equal((await executionsOf(hub.store, "child")).length, 1);
   });
 
   check("a request is gone once it was answered, even when nothing else was written", async (hub) => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { StoreClosedError } from "../../core/errors.js";
 import type { Check } from "./check.js";
 import { refusal } from "./refusals.js";
+import { executionsOf } from "./test-hub.js";
 
 /** Closing: afterwards every call is told so. */
 export function checkClosing(check: Check): void {
@@ -24,7 +25,7 @@ export function checkClosing(check: Check): void {
       heads: () => store.heads([iid]),
       get: () => store.get("order-1"),
       list: () => store.list({ filter: {}, limit: 1, examine: 1 }),
-      executions: () => store.executions("order-1"),
+      executions: () => executionsOf(store, "order-1"),
       history: () => store.history("order-1"),
       pruneExecutions: () => store.pruneExecutions({ status: "Failed", endedBeforeMs: 1, limit: 1 }),
       recordRefusals: () => store.recordRefusals([refusal(hub, "order-1")]),

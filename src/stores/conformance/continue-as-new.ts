@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { encodeChunk } from "../../core/history-codec.js";
 import type { Check } from "./check.js";
-import { eventsIn, everything, present, requestTo } from "./test-hub.js";
+import { eventsIn, everything, executionsOf, present, requestTo } from "./test-hub.js";
 
 /** Continue-as-new: the same run, in a new execution. */
 export function checkContinueAsNew(check: Check): void {
@@ -38,7 +38,7 @@ export function checkContinueAsNew(check: Check): void {
       droppedMessages: 0,
     });
     assert.deepEqual(chunks, []);
-    const past = (await hub.store.executions("order-1"))[1];
+    const past = (await executionsOf(hub.store, "order-1"))[1];
     assert.deepEqual(past, {
       ...before.execution,
       status: "ContinuedAsNew",
@@ -145,7 +145,7 @@ export function checkContinueAsNew(check: Check): void {
           await hub.turn("order-1");
           ids.unshift((await hub.instance("order-1")).executionId);
         }
-        const kept = await hub.store.executions("order-1");
+        const kept = await executionsOf(hub.store, "order-1");
         assert.deepEqual(
           kept.map(({ executionId }) => executionId),
           ids.slice(0, keepExecutions),
@@ -167,7 +167,7 @@ export function checkContinueAsNew(check: Check): void {
       await hub.bring("order-1", "Failed");
       await hub.run("order-1");
       for (let round = 0; round < 4; round++) await hub.continueAsNew("order-1", { keepExecutions: 2 });
-      const executions = await hub.store.executions("order-1");
+      const executions = await executionsOf(hub.store, "order-1");
       assert.deepEqual(
         executions.map(({ status }) => status),
         ["Running", "ContinuedAsNew", "Failed", "Completed"],
@@ -185,7 +185,7 @@ export function checkContinueAsNew(check: Check): void {
     await hub.raise("order-1", "new");
     await hub.terminate("order-1");
     assert.deepEqual(await hub.messages(), []);
-    const [current, past] = await hub.store.executions("order-1");
+    const [current, past] = await executionsOf(hub.store, "order-1");
     assert.deepEqual([current?.droppedMessages, past?.droppedMessages], [2, 0]);
   });
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Failure } from "../../core/failure.js";
 import type { Check } from "./check.js";
-import { ENDED_STATES, everything, requestTo, type TestHub, typesIn } from "./test-hub.js";
+import { ENDED_STATES, everything, executionsOf, requestTo, type TestHub, typesIn } from "./test-hub.js";
 
 /** How runs end, by their last turn or from outside: nothing is left behind, and what was dropped is counted. */
 export function checkEnds(check: Check): void {
@@ -43,7 +43,7 @@ export function checkEnds(check: Check): void {
       await leaveEverything(hub);
       await end(hub);
       const messages = (await hub.messages()).filter((message) => message.kind === "mail");
-      const ended = (await hub.store.executions("order-1")).at(-1);
+      const ended = (await executionsOf(hub.store, "order-1")).at(-1);
       const left = messages.filter(
         ({ generation }) => generation === undefined || generation === ended?.generation,
       );
@@ -57,7 +57,7 @@ export function checkEnds(check: Check): void {
     check(`events and commands that ${what} drops are counted; results and starts are not`, async (hub) => {
       await leaveEverything(hub);
       await end(hub);
-      const executions = await hub.store.executions("order-1");
+      const executions = await executionsOf(hub.store, "order-1");
       assert.equal(executions.find(({ run }) => run === 1)?.droppedMessages, 3);
     });
   }

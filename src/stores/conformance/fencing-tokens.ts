@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { shardOf } from "../../core/shard.js";
 import type { Check } from "./check.js";
-import { present, type TestHub } from "./test-hub.js";
+import { executionsOf, present, type TestHub } from "./test-hub.js";
 
 /** Fencing tokens rise per ID for ever. */
 export function checkFencingTokens(check: Check): void {
@@ -82,7 +82,7 @@ export function checkFencingTokens(check: Check): void {
     assert.equal((await hub.execution("order-1")).fencingToken, drawn);
     const next = await hub.continueAsNew("order-1");
     assert.equal((await hub.execution("order-1")).fencingToken, next);
-    const [, past] = await hub.store.executions("order-1");
+    const [, past] = await executionsOf(hub.store, "order-1");
     assert.equal(past?.fencingToken, drawn);
   });
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { encodeChunk } from "../../core/history-codec.js";
+import type { ExecutionsPage, ExecutionsQuery } from "../../core/store.js";
 import type { Check } from "./check.js";
-import { everything, present } from "./test-hub.js";
+import { everything, executionsOf, present, type TestHub, walk } from "./test-hub.js";
 
 /** Reading executions and their histories. */
 export function checkHistory(check: Check): void {
@@ -29,7 +30,7 @@ export function checkHistory(check: Check): void {
     await hub.end("order-1", { status: "Failed" });
     await hub.command(hub.rewindCommand(await hub.instance("order-1")));
     await hub.replace("order-1");
-    const executions = await hub.store.executions("order-1");
+    const executions = await executionsOf(hub.store, "order-1");
     assert.deepEqual(
       executions.map(({ status, run, generation }) => ({ status, run, generation })),
       [
@@ -56,7 +57,53 @@ export function checkHistory(check: Check): void {
     assert.equal(await hub.store.history("order-1", first.executionId.toUpperCase() + "x"), undefined);
     assert.equal(await hub.store.history("order-1", ""), undefined);
     assert.equal(await hub.store.history("nobody"), undefined);
-    assert.deepEqual(await hub.store.executions("nobody"), []);
+    assert.deepEqual(await executionsOf(hub.store, "nobody"), []);
+  });
+
+  check("executions are read in pages, newest first, of all runs or of one", async (hub) => {
+    await hub.run("order-1");
+    for (let round = 0; round < 3; round++) await hub.continueAsNew("order-1");
+    await hub.replace("order-1");
+    for (let round = 0; round < 3; round++) await hub.continueAsNew("order-1");
+    await hub.replace("order-1");
+    await hub.run("order-2");
+    const generations = async (query: Partial<ExecutionsQuery>): Promise<(readonly number[])[]> =>
+      (await executionPages(hub, { instanceId: "order-1", maxLength: 1_000_000, limit: 100, ...query })).map(
+        ({ executions }) => executions.map(({ generation }) => generation),
+      );
+    assert.deepEqual(await generations({}), [[9, 8, 7, 6, 5, 4, 3, 2, 1]]);
+    assert.deepEqual(await generations({ limit: 4 }), [[9, 8, 7, 6], [5, 4, 3, 2], [1]]);
+    assert.deepEqual(await generations({ limit: 3 }), [
+      [9, 8, 7],
+      [6, 5, 4],
+      [3, 2, 1],
+    ]);
+    assert.deepEqual(await generations({ run: 1 }), [[4, 3, 2, 1]]);
+    assert.deepEqual(await generations({ run: 2, limit: 1 }), [[8], [7], [6], [5]]);
+    assert.deepEqual(await generations({ run: 2, below: 7 }), [[6, 5]]);
+    assert.deepEqual(await generations({ run: 3 }), [[9]]);
+    assert.deepEqual(await generations({ run: 4 }), [[]]);
+    assert.deepEqual(await generations({ below: 1 }), [[]]);
+  });
+
+  check("a page of executions ends where their payloads are long enough", async (hub) => {
+    const long = (length: number): string => JSON.stringify("x".repeat(length - 2));
+    await hub.bring("order-1", "Completed", { input: long(100) });
+    await hub.start("order-1", { input: long(400) });
+    await hub.turn("order-1", { customStatus: long(400) });
+    await hub.end("order-1", { output: long(400) });
+    await hub.start("order-1");
+    await hub.end("order-1", { status: "Failed", failure: { type: "Error", message: "x".repeat(400) } });
+    for (let round = 0; round < 3; round++) await hub.bring("order-1", "Completed", { input: long(100) });
+    const generations = async (maxLength: number): Promise<(readonly number[])[]> =>
+      (await executionPages(hub, { instanceId: "order-1", limit: 100, maxLength })).map(({ executions }) =>
+        executions.map(({ generation }) => generation),
+      );
+    assert.deepEqual(await generations(100), [[6], [5], [4], [3], [2], [1]]);
+    assert.deepEqual(await generations(101), [[6, 5], [4, 3], [2], [1]]);
+    assert.deepEqual(await generations(650), [[6, 5, 4, 3], [2], [1]]);
+    assert.deepEqual(await generations(1), [[6], [5], [4], [3], [2], [1]]);
+    assert.deepEqual(await generations(10_000), [[6, 5, 4, 3, 2, 1]]);
   });
 
   check("reading writes nothing", async (hub) => {
@@ -65,4 +112,17 @@ export function checkHistory(check: Check): void {
     const before = await everything(hub.store);
     assert.deepEqual(await everything(hub.store), before);
   });
+}
+
+async function executionPages(hub: TestHub, query: ExecutionsQuery): Promise<ExecutionsPage[]> {
+  const from: Pick<ExecutionsQuery, "below"> = {};
+  return walk(
+    from,
+    async (below) => {
+      const page = await hub.store.executions({ ...query, ...below });
+      assert.ok(page.executions.length <= query.limit);
+      return page;
+    },
+    ({ next }) => (next === undefined ? undefined : { below: next }),
+  );
 }

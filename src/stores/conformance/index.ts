@@ -10,6 +10,7 @@ import { checkHubIsolation } from "./hub-isolation.js";
 import { checkInstanceIds } from "./instance-ids.js";
 import { checkLeases } from "./leases.js";
 import { checkList } from "./list.js";
+import { checkMailLimits } from "./mail-limits.js";
 import { checkMessages } from "./messages.js";
 import { checkParking } from "./parking.js";
 import { checkPurge } from "./purge.js";
@@ -75,6 +76,7 @@ const concerns: readonly ((check: Check) => void)[] = [
   checkTurnCommits,
   checkRecommits,
   checkMessages,
+  checkMailLimits,
   checkTimers,
   checkSuspension,
   checkParking,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { MAX_INSTANCE_ID_LENGTH, parseInstanceId } from "../../core/instance-id.js";
 import { encodeRequest } from "../../core/request.js";
 import type { Check } from "./check.js";
-import { eventsIn, present, requestTo } from "./test-hub.js";
+import { eventsIn, executionsOf, present, requestTo } from "./test-hub.js";
 
 /** IDs that some database, some collation or some JavaScript object would take for one another. */
 export const TRICKY_IDS: readonly string[] = [
@@ -105,7 +105,7 @@ export function checkInstanceIds(check: Check): void {
     await hub.bring(present(first), "Completed");
     for (const id of others) {
       assert.equal(await hub.store.get(id), undefined);
-      assert.deepEqual(await hub.store.executions(id), []);
+      assert.deepEqual(await executionsOf(hub.store, id), []);
       assert.equal(await hub.store.history(id), undefined);
       assert.deepEqual(await hub.raise(id), { outcome: "notFound" });
       assert.deepEqual(await hub.purge(id), { outcome: "notFound" });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { startPolicy } from "../../core/start-policy.js";
 import type { Check } from "./check.js";
-import { ENDED_STATES, everything, LIVE_STATES, type TestHub } from "./test-hub.js";
+import { ENDED_STATES, everything, executionsOf, LIVE_STATES, type TestHub } from "./test-hub.js";
 
 /** Purging: nothing remains, and nothing comes back. */
 export function checkPurge(check: Check): void {
@@ -11,12 +11,12 @@ export function checkPurge(check: Check): void {
       const before = await everything(hub.store);
       const iids = await fullLife(hub);
       await hub.bring("order-1", state);
-      const executions = await hub.store.executions("order-1");
+      const executions = await executionsOf(hub.store, "order-1");
       assert.ok(executions.length > 4);
       assert.deepEqual(await hub.purge("order-1"), { outcome: "purged", children: [] });
       assert.deepEqual(await everything(hub.store), before);
       assert.equal(await hub.store.get("order-1"), undefined);
-      assert.deepEqual(await hub.store.executions("order-1"), []);
+      assert.deepEqual(await executionsOf(hub.store, "order-1"), []);
       assert.equal(await hub.store.history("order-1"), undefined);
       for (const { executionId } of executions) {
         assert.equal(await hub.store.history("order-1", executionId), undefined);
@@ -72,7 +72,7 @@ export function checkPurge(check: Check): void {
     const answer = await hub.start("order-1", { policy: startPolicy("reject", "reject") });
     assert.deepEqual([answer.outcome, answer.run, answer.generation], ["started", 1, 1]);
     assert.notEqual((await hub.instance("order-1")).iid, iid);
-    assert.equal((await hub.store.executions("order-1")).length, 1);
+    assert.equal((await executionsOf(hub.store, "order-1")).length, 1);
     assert.deepEqual(await hub.chunks("order-1"), []);
   });
 

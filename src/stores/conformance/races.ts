@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { CommandAnswer, StartAccepted, StartCommand } from "../../core/command.js";
 import { type StartPolicy, startPolicy } from "../../core/start-policy.js";
 import type { Check } from "./check.js";
-import { accepted, eventsIn, present, type TestHub, typesIn } from "./test-hub.js";
+import { accepted, eventsIn, executionsOf, present, type TestHub, typesIn } from "./test-hub.js";
 
 /** Callers that start the same ID at once. */
 const CALLERS = 32;
@@ -68,7 +68,7 @@ function checkStartRaces(check: Check): void {
         assert.ok(answer.outcome === "refused" && answer.reason === "used");
         assert.equal(answer.holder.executionId, executionId);
       }
-      assert.equal((await hub.store.executions(id)).length, 1);
+      assert.equal((await executionsOf(hub.store, id)).length, 1);
     },
   );
   raceOfStarts(
@@ -81,7 +81,7 @@ function checkStartRaces(check: Check): void {
         assert.equal(answer.outcome, "returned");
         assert.equal(accepted(answer).executionId, executionId);
       }
-      assert.equal((await hub.store.executions(id)).length, 1);
+      assert.equal((await executionsOf(hub.store, id)).length, 1);
     },
   );
   raceOfStarts(
@@ -91,7 +91,7 @@ function checkStartRaces(check: Check): void {
     async (hub, id, answers) => {
       assert.equal(answers[0]?.outcome, "started");
       for (const answer of answers) assert.deepEqual(answer, answers[0]);
-      assert.equal((await hub.store.executions(id)).length, 1);
+      assert.equal((await executionsOf(hub.store, id)).length, 1);
     },
     { requestId: "r1" },
   );
@@ -121,7 +121,7 @@ function oneStarted(losers: "held" | "attached") {
 /** Everybody's start is a run of its own, the last one lives, and tokens rise with runs. */
 async function allInARow(hub: TestHub, id: string, answers: readonly CommandAnswer[]): Promise<void> {
   const byRun = answers.map(accepted).sort((a, b) => a.run - b.run);
-  const executions = (await hub.store.executions(id)).toReversed().slice(-CALLERS);
+  const executions = (await executionsOf(hub.store, id)).toReversed().slice(-CALLERS);
   assert.deepEqual(
     byRun.map(({ executionId, run }: StartAccepted) => ({ executionId, run })),
     executions.map(({ executionId, run }) => ({ executionId, run })),

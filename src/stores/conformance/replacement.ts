@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { startPolicy } from "../../core/start-policy.js";
 import type { Check } from "./check.js";
-import { eventsIn, everything, present, requestTo, typesIn } from "./test-hub.js";
+import { eventsIn, everything, executionsOf, present, requestTo, typesIn } from "./test-hub.js";
 
 /** Replacing a live run: it ends, and another one begins, in one transaction. */
 export function checkReplacement(check: Check): void {
@@ -10,7 +10,7 @@ export function checkReplacement(check: Check): void {
     const before = await hub.load("order-1");
     const start = hub.startCommand("order-1", { policy: startPolicy("terminate", "reject") });
     await hub.command(start);
-    const [current, past] = await hub.store.executions("order-1");
+    const [current, past] = await executionsOf(hub.store, "order-1");
     assert.equal(current?.executionId, start.executionId);
     assert.deepEqual(past, {
       ...before.execution,
@@ -100,7 +100,7 @@ export function checkReplacement(check: Check): void {
   check("an ID can be replaced again and again, and every execution is kept", async (hub) => {
     await hub.run("order-1");
     for (let round = 0; round < 20; round++) await hub.replace("order-1");
-    const executions = await hub.store.executions("order-1");
+    const executions = await executionsOf(hub.store, "order-1");
     assert.deepEqual(
       executions.map(({ run }) => run),
       Array.from({ length: 21 }, (_, index) => 21 - index),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Execution } from "../../core/instance.js";
 import type { Check } from "./check.js";
-import { everything, type TestHub } from "./test-hub.js";
+import { everything, executionsOf, type TestHub } from "./test-hub.js";
 
 /** Deleting past executions by age. */
 export function checkRetention(check: Check): void {
@@ -15,7 +15,7 @@ export function checkRetention(check: Check): void {
       }
       await hub.run("order-1");
       assert.equal(await prune(hub, "Completed", hub.now()), 2);
-      const left = await hub.store.executions("order-1");
+      const left = await executionsOf(hub.store, "order-1");
       assert.deepEqual(
         left.map(({ status }) => status),
         ["Running", "Failed"],
@@ -40,23 +40,23 @@ export function checkRetention(check: Check): void {
   check("executions that ended at the time or later are kept", async (hub) => {
     await hub.bring("order-1", "Completed");
     await hub.start("order-1");
-    const endedAtMs = (await hub.store.executions("order-1"))[1]?.endedAtMs ?? 0;
+    const endedAtMs = (await executionsOf(hub.store, "order-1"))[1]?.endedAtMs ?? 0;
     assert.equal(await prune(hub, "Completed", endedAtMs), 0);
     assert.equal(await prune(hub, "Completed", endedAtMs + 1), 1);
   });
 
   check("no more are deleted than the limit says, the oldest first", async (hub) => {
     for (let round = 0; round < 6; round++) await hub.bring(`order-${round % 2}`, "Terminated");
-    const ended = await hub.store.executions("order-0");
+    const ended = await executionsOf(hub.store, "order-0");
     for (const id of ["order-0", "order-1"]) await hub.start(id);
     assert.equal(ended.length, 3);
     const query = { status: "Terminated", endedBeforeMs: hub.now() } as const;
     const allButTheOldest = await Promise.all(
-      ["order-0", "order-1"].map(async (id) => (await hub.store.executions(id)).slice(0, 3)),
+      ["order-0", "order-1"].map(async (id) => (await executionsOf(hub.store, id)).slice(0, 3)),
     );
     assert.equal(await hub.store.pruneExecutions({ ...query, limit: 2 }), 2);
     assert.deepEqual(
-      await Promise.all(["order-0", "order-1"].map((id) => hub.store.executions(id))),
+      await Promise.all(["order-0", "order-1"].map((id) => executionsOf(hub.store, id))),
       allButTheOldest,
     );
     assert.equal(await hub.store.pruneExecutions({ ...query, limit: 3 }), 3);
@@ -73,7 +73,7 @@ export function checkRetention(check: Check): void {
     assert.equal(await prune(hub, "ContinuedAsNew", hub.now()), 1);
     assert.equal(await prune(hub, "Terminated", hub.now()), 1);
     assert.deepEqual(await hub.load("order-1"), before);
-    assert.equal((await hub.store.executions("order-1")).length, 1);
+    assert.equal((await executionsOf(hub.store, "order-1")).length, 1);
   });
 }
 

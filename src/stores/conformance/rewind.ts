@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { startPolicy } from "../../core/start-policy.js";
 import type { Check } from "./check.js";
-import { eventsIn, everything, present, requestTo } from "./test-hub.js";
+import { eventsIn, everything, executionsOf, present, requestTo } from "./test-hub.js";
 
 /** Rewinding a failed execution: a new generation of the same run, with a history of its own. */
 export function checkRewind(check: Check): void {
@@ -54,7 +54,7 @@ export function checkRewind(check: Check): void {
     await hub.end("order-1", { status: "Failed", failure: { type: "Error", message: "no" } });
     const failed = await hub.load("order-1");
     await hub.command(hub.rewindCommand(failed.instance));
-    assert.deepEqual((await hub.store.executions("order-1"))[1], failed.execution);
+    assert.deepEqual((await executionsOf(hub.store, "order-1"))[1], failed.execution);
     assert.deepEqual(await hub.chunks("order-1", failed.execution.executionId), failed.chunks);
   });
 

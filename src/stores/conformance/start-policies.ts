@@ -9,7 +9,15 @@ import {
   startPolicy,
 } from "../../core/start-policy.js";
 import type { Check } from "./check.js";
-import { ENDED_STATES, everything, LIVE_STATES, NAME, type State, type TestHub } from "./test-hub.js";
+import {
+  ENDED_STATES,
+  everything,
+  executionsOf,
+  LIVE_STATES,
+  NAME,
+  type State,
+  type TestHub,
+} from "./test-hub.js";
 
 type Expected = "started" | "replaced" | "attached" | "returned" | "held" | "used" | "otherName";
 
@@ -142,7 +150,7 @@ async function checkNewRun(
   assert.ok(instance.fencingToken > held.instance.fencingToken);
   assert.equal(execution.input, '"new"');
   assert.ok(!("endedAtMs" in execution));
-  const [, past] = await hub.store.executions(start.instanceId);
+  const [, past] = await executionsOf(hub.store, start.instanceId);
   assert.equal(past?.executionId, held.instance.executionId);
   assert.equal(past.status, outcome === "replaced" ? "Terminated" : held.execution.status);
   assert.equal(past.input, '"old"');

@@ -4,6 +4,7 @@ import {
   type Command,
   type CommandAnswer,
   type OutboundRequest,
+  type RaiseCommand,
   type RewindCommand,
   type RunEnd,
   type StartAccepted,
@@ -129,9 +130,12 @@ export class TestHub {
     return accepted(await this.command(this.startCommand(instanceId, fields)));
   }
 
+  raiseCommand(instanceId: string, fields: Partial<RaiseCommand> = {}): RaiseCommand {
+    return { kind: "raise", instanceId, atMs: this.now(), name: "event", ...fields };
+  }
+
   async raise(instanceId: string, name = "event", input?: string): Promise<CommandAnswer> {
-    const atMs = this.now();
-    return this.command({ kind: "raise", instanceId, atMs, name, ...(input === undefined ? {} : { input }) });
+    return this.command(this.raiseCommand(instanceId, { name, ...(input === undefined ? {} : { input }) }));
   }
 
   async suspend(instanceId: string): Promise<CommandAnswer> {
@@ -360,7 +364,7 @@ export async function everything(store: Store) {
   const instances = await Promise.all(
     records.map(async (record) => {
       const { instanceId, iid } = record.instance;
-      const executions = await store.executions(instanceId);
+      const executions = await executionsOf(store, instanceId);
       return {
         record,
         loaded: await store.load([iid]),
@@ -380,6 +384,17 @@ export async function everything(store: Store) {
     refusals: await store.refusals({ limit: 1_000_000 }),
     strikes: [...(await store.strikes())].sort((a, b) => a.iid - b.iid || a.generation - b.generation),
   };
+}
+
+/** All executions of an ID that are kept, newest first. */
+export async function executionsOf(store: Store, instanceId: string): Promise<readonly Execution[]> {
+  const { executions, next } = await store.executions({
+    instanceId,
+    limit: 1_000,
+    maxLength: 1_000_000_000,
+  });
+  assert.equal(next, undefined);
+  return executions;
 }
 
 /** More pages than any case can fill. */

@@ -12,7 +12,20 @@ import {
 } from "../../core/command.js";
 import { EngineFaultError } from "../../core/errors.js";
 import type { Chunk } from "../../core/history-codec.js";
-import { type Execution, type Instance, isLive, type ParentLink } from "../../core/instance.js";
+import {
+  type Execution,
+  type Instance,
+  isLive,
+  type ParentLink,
+  runtimeStatusOf,
+} from "../../core/instance.js";
+import {
+  type BrokenMailLimit,
+  brokenMailLimit,
+  type MailLimit,
+  mailWaiting,
+  roomWithoutLook,
+} from "../../core/mail-limit.js";
 import type { Mail, Message } from "../../core/message.js";
 import { shardOf } from "../../core/shard.js";
 import {
@@ -128,7 +141,12 @@ export class Hub {
       row = this.#beginRun(command.instanceId, row, change.beginRun, atMs);
       answer = began(answer, row.instance);
     }
-    if (change.post !== undefined) this.#post(present(row), change.post);
+    if (change.post !== undefined) {
+      const broken = this.#brokenLimit(present(row), change.post);
+      if (broken !== undefined)
+        return { outcome: "full", runtimeStatus: runtimeStatusOf(present(row).instance), ...broken };
+      this.#post(present(row), change.post);
+    }
     if (change.wait !== undefined) this.#wait(present(row), change.wait);
     if (change.answer !== undefined) this.#answer(change.answer.to, change.answer.events);
     if (change.remember !== undefined) this.#remember(command, change.remember.requestId, answer);
@@ -266,6 +284,25 @@ export class Hub {
     // No progress of the run: updatedAtMs stays.
     this.#change(row, { mail, ...(post.suspended === undefined ? {} : { suspended: post.suspended }) });
     this.#addMail(row, { iid, run, mail, events: post.events });
+  }
+
+  #brokenLimit(
+    { instance, mail }: Row,
+    { events, limit }: { readonly events: Chunk; readonly limit?: MailLimit },
+  ): BrokenMailLimit | undefined {
+    if (limit === undefined) return undefined;
+    const room = roomWithoutLook(limit, events);
+    // No more has ever come.
+    if (instance.mail + 1 <= room) return undefined;
+    const waiting = [...mail.values()].filter(({ run }) => run !== undefined);
+    const count = mailWaiting(instance.mail, waiting[0]?.mail);
+    if (count + 1 <= room) return undefined;
+    const bytes = waiting.reduce((sum, one) => sum + Buffer.byteLength(one.events), 0);
+    return brokenMailLimit(
+      limit,
+      { events: count, bytes },
+      { text: events, bytes: Buffer.byteLength(events) },
+    );
   }
 
   #wait(row: Row, waiter: ParentLink): void {

@@ -5,6 +5,7 @@ import {
   type Instance,
   type InstanceRecord,
   isLive,
+  payloadLengthOf,
   runtimeStatusOf,
 } from "../../core/instance.js";
 import type { Message } from "../../core/message.js";
@@ -14,6 +15,8 @@ import type {
   CommitResult,
   DueTimer,
   DueTimers,
+  ExecutionsPage,
+  ExecutionsQuery,
   Head,
   ListFilter,
   ListPage,
@@ -174,8 +177,21 @@ export class MemoryStore implements Store {
     return { records, next: { createdAtMs: last.instance.createdAtMs, iid: last.instance.iid } };
   }
 
-  async executions(instanceId: string): Promise<readonly Execution[]> {
-    return (this.#open().rowOf(instanceId)?.executions ?? []).toReversed();
+  async executions({ instanceId, run, below, limit, maxLength }: ExecutionsQuery): Promise<ExecutionsPage> {
+    const found = (this.#open().rowOf(instanceId)?.executions ?? [])
+      .filter((execution) => run === undefined || execution.run === run)
+      .filter((execution) => below === undefined || execution.generation < below)
+      .toReversed();
+    const executions: Execution[] = [];
+    let length = 0;
+    for (const execution of found) {
+      if (executions.length === limit || length >= maxLength) break;
+      executions.push(execution);
+      length += payloadLengthOf(execution);
+    }
+    const last = executions.at(-1);
+    if (last === undefined || executions.length === found.length) return { executions };
+    return { executions, next: last.generation };
   }
 
   async history(instanceId: string, executionId?: string): Promise<StoredHistory | undefined> {

@@ -8,7 +8,7 @@ import {
   type StartAccepted,
 } from "../../core/command.js";
 import { EngineFaultError, StoreConflictError } from "../../core/errors.js";
-import { type Execution, type Instance, isLive } from "../../core/instance.js";
+import { type Execution, type Instance, isLive, runtimeStatusOf } from "../../core/instance.js";
 import { EXECUTION_COLUMNS, executionOf, INSTANCE_COLUMNS, instanceOf, Row } from "../rows.js";
 import { type Beginning, beginRuns } from "./begin-run.js";
 import { endRunsFromOutside, type OutsideEnd } from "./end-from-outside.js";
@@ -231,9 +231,10 @@ async function applyChanges(
   const ends: OutsideEnd[] = [];
   const purges: Instance[] = [];
   const beginnings: Beginning[] = [];
-  const posts: Post[] = [];
+  const posts = new Map<Decided, Post>();
   const replies: Answer[] = [];
-  for (const { command, instance, decision } of decided) {
+  for (const one of decided) {
+    const { command, instance, decision } = one;
     const { endRun, purge, beginRun, post, answer } = decision.change;
     const { instanceId, atMs } = command;
     if (endRun !== undefined) ends.push({ instance: present(instance), end: endRun, atMs });
@@ -248,7 +249,7 @@ async function applyChanges(
     }
     if (post !== undefined) {
       const { iid, run } = present(instance);
-      posts.push({ iid, run, ...post });
+      posts.set(one, { iid, run, ...post });
     }
     if (answer !== undefined) replies.push(answer);
   }
@@ -259,7 +260,7 @@ async function applyChanges(
       await rewindInstance(transaction, present(instance), decision.change.rewind);
   }
   const began = await beginRuns(transaction, beginnings);
-  await postMail(transaction, posts);
+  const broken = await postMail(transaction, [...posts.values()]);
   for (const { instance, decision } of decided) {
     if (decision.change.wait !== undefined)
       await addWaiter(transaction, present(instance), decision.change.wait);
@@ -268,7 +269,11 @@ async function applyChanges(
   const done = new Map<Decided, CommandAnswer>();
   for (const one of decided) {
     const { change, answer } = one.decision;
-    if (change.purge === true && one.instance !== undefined) {
+    const post = posts.get(one);
+    const limit = post && broken.get(post);
+    if (limit !== undefined) {
+      done.set(one, { outcome: "full", runtimeStatus: runtimeStatusOf(present(one.instance)), ...limit });
+    } else if (change.purge === true && one.instance !== undefined) {
       done.set(one, { outcome: "purged", children: children.get(one.instance.iid) ?? [] });
     } else if (change.beginRun === undefined) {
       done.set(one, answer);

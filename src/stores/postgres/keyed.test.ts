@@ -99,7 +99,7 @@ describe.skipIf(postgresUrl === undefined)("plans that were made while the table
       await finishRuns(transaction, [{ iid, run: 1, generation: 1, end, atMs: 1 }]);
       await loadInstances(query, HUB, [iid]);
       await headsOf(query, HUB, [iid]);
-      await executionsOf(query, HUB, "another");
+      await executionsOf(query, HUB, { instanceId: "another", limit: 10, maxLength: 1_000 });
       await historyOf(query, HUB, "another", undefined);
       expect(await detours(statements)).toEqual([]);
     },

@@ -1,6 +1,13 @@
 import type { OutboundRequest, TimerRow } from "../../core/command.js";
 import { EngineFaultError } from "../../core/errors.js";
 import type { Chunk } from "../../core/history-codec.js";
+import {
+  type BrokenMailLimit,
+  brokenMailLimit,
+  type MailLimit,
+  mailWaiting,
+  roomWithoutLook,
+} from "../../core/mail-limit.js";
 import { shardOf } from "../../core/shard.js";
 import { Row } from "../rows.js";
 import { keyed, unindexed } from "./keyed.js";
@@ -34,45 +41,112 @@ export interface Post {
   readonly run: number;
   readonly events: Chunk;
   readonly suspended?: boolean;
+  readonly limit?: MailLimit;
 }
 
 /**
  * Mails events to live runs, to each in this order, and raises each one's mail counter with them: its last turn is
  * refused until it has seen them. No progress of the run: `updated` stays. The caller holds the rows' locks.
+ *
+ * @returns those that a limit keeps out.
  */
-export async function postMail({ query, hub, notice }: Transaction, posts: readonly Post[]): Promise<void> {
-  if (posts.length === 0) return;
-  const shards = await query(POST_MAIL, [
+export async function postMail(
+  transaction: Transaction,
+  posts: readonly Post[],
+): Promise<ReadonlyMap<Post, BrokenMailLimit>> {
+  if (posts.length === 0) return new Map();
+  const posted = await addMail(transaction, posts);
+  const left = posts.filter(({ iid }) => !posted.has(iid));
+  if (left.length === 0) return new Map();
+  const broken = await brokenLimits(transaction, left);
+  const fitting = left.filter((post) => !broken.has(post)).map(({ limit: _within, ...post }) => post);
+  const added = fitting.length === 0 ? new Set() : await addMail(transaction, fitting);
+  if (!fitting.every(({ iid }) => added.has(iid)))
+    throw new EngineFaultError("mail was accepted for a run that has ended");
+  return broken;
+}
+
+/** Returns the instances that got theirs; none of the others', where so many may not come in without a look. */
+async function addMail(
+  { query, hub, notice }: Transaction,
+  posts: readonly Post[],
+): Promise<ReadonlySet<number>> {
+  const added = await query(ADD_MAIL, [
     hub,
     posts.map(({ iid }) => iid),
     posts.map(({ run }) => run),
     posts.map(({ events }) => events),
     posts.map(({ suspended }) => (suspended === undefined ? null : suspended ? 1 : 0)),
+    posts.map(({ limit, events }) => (limit === undefined ? null : roomWithoutLook(limit, events))),
   ]);
-  if (shards.length !== posts.length)
-    throw new EngineFaultError("mail was accepted for a run that has ended");
-  for (const row of shards) notice.shards.add(new Row(row).integer());
+  const iids = new Set<number>();
+  for (const columns of added) {
+    const row = new Row(columns);
+    notice.shards.add(row.integer());
+    iids.add(row.integer());
+  }
+  return iids;
 }
 
+/** Of the rows that the caller has locked: nothing but results can have come since. */
+const OLDEST = "(select min(m.mail) from @message m where m.iid = i.iid and m.run is not null)";
+
 // Each message says what the counter was after it: the run's last turn compares with the one that it has seen.
-const POST_MAIL = `
+const ADD_MAIL = `
   with post as (
-    select iid, run, max(suspended) as suspended, array_agg(body order by place) as bodies
-    from unnest($2::bigint[], $3::bigint[], $4::text[], $5::smallint[])
-      with ordinality as p (iid, run, body, suspended, place)
+    select iid, run, max(suspended) as suspended, array_agg(body order by place) as bodies, min(room) as room
+    from unnest($2::bigint[], $3::bigint[], $4::text[], $5::smallint[], $6::bigint[])
+      with ordinality as p (iid, run, body, suspended, room, place)
     group by iid, run
   ), raised as (
     update @inst i set mail = i.mail + cardinality(p.bodies), suspended = coalesce(p.suspended, i.suspended)
     from post p
     where ${keyed("i.iid", "p.iid")} and ${unindexed("i.hub")} = $1 and i.run = p.run
       and ${unindexed("i.status")} < 2
+      and (
+        p.room is null or i.mail + cardinality(p.bodies) <= p.room
+        or i.mail - coalesce(${OLDEST}, i.mail + 1) + 1 + cardinality(p.bodies) <= p.room
+      )
     returning i.iid, i.shard, i.run, i.mail - cardinality(p.bodies) as before, p.bodies
   )
   insert into @message (hub, shard, iid, run, mail, body)
   select $1, r.shard, r.iid, r.run, r.before + b.nth, b.body
   from raised r cross join lateral unnest(r.bodies) with ordinality as b (body, nth)
   order by r.iid, b.nth
-  returning shard`;
+  returning shard, iid`;
+
+/** Looks at what waits, and which of these posts, one after the other, would be too much. */
+async function brokenLimits(
+  { query }: Transaction,
+  posts: readonly Post[],
+): Promise<ReadonlyMap<Post, BrokenMailLimit>> {
+  const rows = await query(WAITING, [[...new Set(posts.map(({ iid }) => iid))]]);
+  const waiting = new Map(
+    rows.map((columns) => {
+      const row = new Row(columns);
+      return [
+        row.integer(),
+        { events: mailWaiting(row.integer(), row.optionalInteger()), bytes: row.integer() },
+      ];
+    }),
+  );
+  const broken = new Map<Post, BrokenMailLimit>();
+  for (const post of posts) {
+    const { events, bytes } = waiting.get(post.iid) ?? { events: 0, bytes: 0 };
+    const event = { text: post.events, bytes: Buffer.byteLength(post.events) };
+    const limit = post.limit && brokenMailLimit(post.limit, { events, bytes }, event);
+    if (limit === undefined) waiting.set(post.iid, { events: events + 1, bytes: bytes + event.bytes });
+    else broken.set(post, limit);
+  }
+  return broken;
+}
+
+/** `octet_length` looks at no text that is stored apart. */
+const WAITING = `
+  select i.iid, i.mail, ${OLDEST}, coalesce((
+    select sum(octet_length(m.body)) from @message m where m.iid = i.iid and m.run is not null
+  ), 0)
+  from @inst i where i.iid = any($1::bigint[])`;
 
 /** Who waits for an answer, and with which of its tasks. */
 export interface Waiting {

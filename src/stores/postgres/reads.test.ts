@@ -136,7 +136,7 @@ describe.skipIf(postgresUrl === undefined)("reads of PostgreSQL", () => {
     const iid = await addInstance("one", { generation: 2 });
     await addChunk(iid, 1, 1);
     await addChunk(iid, 2, 1);
-    const executions = await executionsOf(query, HUB, "one");
+    const { executions } = await executionsOf(query, HUB, { instanceId: "one", limit: 10, maxLength: 1_000 });
     expect(executions.map(({ executionId }) => executionId)).toEqual(["one-2", "one-1"]);
     const past = await historyOf(query, HUB, "one", "one-1");
     expect(past).toMatchObject({
@@ -178,7 +178,7 @@ describe.skipIf(postgresUrl === undefined)("reads of PostgreSQL", () => {
     await unfinishedInstances(noting, HUB, { shards: [1, 2, 3], afterIid: 50_000, limit: 100 });
     await headsOf(noting, HUB, [1, 2, 3]);
     await getInstances(noting, HUB, ["order-1", "order-2"]);
-    await executionsOf(noting, HUB, "order-1");
+    await executionsOf(noting, HUB, { instanceId: "order-1", limit: 10, maxLength: 1_000 });
     await historyOf(noting, HUB, "order-1", undefined);
     const plans = await plansOf(tables, statements);
     expect(plans.filter((plan) => /Seq Scan on (inst|execution|hist)\b/.test(plan))).toEqual([]);

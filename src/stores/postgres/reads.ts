@@ -1,7 +1,16 @@
 import { EngineFaultError } from "../../core/errors.js";
-import type { Execution, InstanceRecord } from "../../core/instance.js";
+import type { InstanceRecord } from "../../core/instance.js";
 import type { Mail, Message } from "../../core/message.js";
-import type { DueTimer, DueTimers, Head, LoadedInstance, Shards, StoredHistory } from "../../core/store.js";
+import type {
+  DueTimer,
+  DueTimers,
+  ExecutionsPage,
+  ExecutionsQuery,
+  Head,
+  LoadedInstance,
+  Shards,
+  StoredHistory,
+} from "../../core/store.js";
 import {
   EXECUTION_COLUMNS,
   executionOf,
@@ -161,14 +170,45 @@ export async function getInstances(
   return instanceIds.map((instanceId) => byId.get(instanceId));
 }
 
-/** Newest first. */
-export async function executionsOf(query: Query, hub: number, instanceId: string): Promise<Execution[]> {
-  const rows = await query(
-    `select ${EXECUTION_COLUMNS} from @inst i join @execution e on ${keyed("e.iid", "i.iid")}
-     where ${unindexed("i.hub")} = $1 and i.id = $2 order by e.generation desc`,
-    [hub, instanceId],
-  );
-  return rows.map((row) => executionOf(new Row(row)));
+/**
+ * Sizes first, newest first and with one row beyond the page, then the rows by their key until the payloads before them
+ * are long enough: what is not on the page is not read. `octet_length` looks at no text that is stored apart.
+ */
+const EXECUTIONS = `
+  with found as materialized (
+    select e.iid, e.generation, coalesce(octet_length(e.input), 0) + coalesce(octet_length(e.output), 0)
+      + coalesce(octet_length(e.failure), 0) + coalesce(octet_length(e.custom_status), 0) as length
+    from @inst i join @execution e on ${keyed("e.iid", "i.iid")}
+    where ${unindexed("i.hub")} = $1 and i.id = $2 and ($3::bigint is null or e.generation < $3)
+      and ($4::bigint is null or e.run = $4)
+    order by e.generation desc limit $5 + 1
+  ), placed as (
+    select iid, generation, row_number() over newest as place, sum(length) over newest - length as before
+    from found window newest as (order by generation desc)
+  )
+  select ${EXECUTION_COLUMNS}, (select count(*) from found) as found
+  from placed p join @inst i on ${keyed("i.iid", "p.iid")}
+  join @execution e on ${keyed("e.iid", "p.iid")} and e.generation = p.generation
+  where p.place <= $5 and (p.place = 1 or p.before < $6)
+  order by p.place`;
+
+export async function executionsOf(
+  query: Query,
+  hub: number,
+  { instanceId, run, below, limit, maxLength }: ExecutionsQuery,
+): Promise<ExecutionsPage> {
+  const rows = await query(EXECUTIONS, [hub, instanceId, below ?? null, run ?? null, limit, maxLength]);
+  let found = 0;
+  const executions = rows.map((columns) => {
+    const row = new Row(columns);
+    const execution = executionOf(row);
+    found = row.integer();
+    return execution;
+  });
+  const last = executions.at(-1);
+  return last === undefined || executions.length === found
+    ? { executions }
+    : { executions, next: last.generation };
 }
 
 /** The current execution, and the one that was asked for with its chunks, which may be the same. */

@@ -8,6 +8,7 @@ import { InvalidArgumentError, StoreConflictError, StoreUnusableError } from "..
 import { decodeChunk, encodeChunk } from "../../core/history-codec.js";
 import { startPolicy } from "../../core/start-policy.js";
 import { ANY_MAIL, type Store, type TurnCommit } from "../../core/store.js";
+import { executionsOf } from "../conformance/test-hub.js";
 import { Row } from "../rows.js";
 import { openPostgresStore } from "./index.js";
 import { qualify } from "./qualify.js";
@@ -131,7 +132,7 @@ describe.skipIf(postgresUrl === undefined)("the PostgreSQL store", () => {
     expect(await count("select count(*) from @hist where generation = 1")).toBe(0);
     expect(await count("select count(*) from @hist where generation = 2 and sequence > 10")).toBe(12_000);
     expect(await count("select count(*) from @remains")).toBe(0);
-    expect(await store.executions("a")).toHaveLength(1);
+    expect(await executionsOf(store, "a")).toHaveLength(1);
   });
 
   test("a purge of little history leaves nothing to sweep", async () => {
@@ -192,7 +193,7 @@ describe.skipIf(postgresUrl === undefined)("the PostgreSQL store", () => {
     expect(await store.history("x", "a\0b")).toBeUndefined();
     expect(await store.history("x\0")).toBeUndefined();
     expect(await store.get("x\0")).toBeUndefined();
-    expect(await store.executions("x\0")).toEqual([]);
+    expect(await executionsOf(store, "x\0")).toEqual([]);
     expect(await store.refusals({ instanceId: "x\0", limit: 1 })).toEqual([]);
     expect(await store.setting("x\0")).toBeUndefined();
   });

@@ -16,6 +16,8 @@ import {
   type ChangeHint,
   type CommitResult,
   type DueTimers,
+  type ExecutionsPage,
+  type ExecutionsQuery,
   type Head,
   type ListPage,
   type ListQuery,
@@ -316,9 +318,9 @@ export class PostgresStore implements Store {
     return listInstances(this.#open(), this.#hub, query);
   }
 
-  async executions(instanceId: string): Promise<readonly Execution[]> {
-    const query = this.#open();
-    return canNeverBe(instanceId) ? [] : executionsOf(query, this.#hub, instanceId);
+  async executions(query: ExecutionsQuery): Promise<ExecutionsPage> {
+    const read = this.#open();
+    return canNeverBe(query.instanceId) ? { executions: [] } : executionsOf(read, this.#hub, query);
   }
 
   async history(instanceId: string, executionId?: string): Promise<StoredHistory | undefined> {

@@ -9,7 +9,14 @@ import {
 } from "../../core/command.js";
 import { EngineFaultError } from "../../core/errors.js";
 import type { Chunk } from "../../core/history-codec.js";
-import type { Instance, ParentLink } from "../../core/instance.js";
+import { type Instance, type ParentLink, runtimeStatusOf } from "../../core/instance.js";
+import {
+  type BrokenMailLimit,
+  brokenMailLimit,
+  type MailLimit,
+  mailWaiting,
+  roomWithoutLook,
+} from "../../core/mail-limit.js";
 import { shardOf } from "../../core/shard.js";
 import {
   EXECUTION_COLUMNS,
@@ -120,25 +127,58 @@ function apply(
     if (began === undefined) throw new EngineFaultError("a run was to begin on an ID that is held");
     if (isStartAccepted(answer)) answer = { ...answer, run: began.run, generation: began.generation };
   }
-  if (change.post !== undefined) post(transaction, present(instance), change.post);
+  if (change.post !== undefined) {
+    const broken = post(transaction, present(instance), change.post);
+    if (broken !== undefined)
+      return { outcome: "full", runtimeStatus: runtimeStatusOf(present(instance)), ...broken };
+  }
   if (change.wait !== undefined) wait(transaction, present(instance), change.wait);
   if (change.answer !== undefined) mailAnswer(transaction, change.answer.to, change.answer.events);
   if (change.remember !== undefined) remember(transaction, command, change.remember.requestId, answer);
   return answer;
 }
 
-/** No progress of the run: `updated` stays. */
+/** No progress of the run: `updated` stays. Writes nothing where the limit is reached. */
 function post(
   transaction: Transaction,
   instance: Instance,
-  { events, suspended }: { readonly events: Chunk; readonly suspended?: boolean },
-): void {
+  { events, suspended, limit }: NonNullable<Change["post"]>,
+): BrokenMailLimit | undefined {
+  const broken = limit && brokenLimit(transaction, instance, limit, events);
+  if (broken !== undefined) return broken;
   const { iid, run, generation } = instance;
   const mail = raiseMail(transaction, instance);
   if (suspended !== undefined) {
     transaction.connection.sql("update inst set suspended = ? where iid = ?").run(suspended ? 1 : 0, iid);
   }
   mailRun(transaction, { iid, run, generation, mail, shard: shardOf(instance.instanceId) }, events);
+  return undefined;
+}
+
+/** What is read here stays so: there is one write transaction at a time. */
+function brokenLimit(
+  { connection }: Transaction,
+  { iid, mail }: Instance,
+  limit: MailLimit,
+  event: Chunk,
+): BrokenMailLimit | undefined {
+  const room = roomWithoutLook(limit, event);
+  // No more has ever come: the common road needs no statement for it.
+  if (mail + 1 <= room) return undefined;
+  // In the order of the index message_mail: the first is the oldest.
+  const oldest = optionalRow(
+    connection.sql("select mail from message where iid = ? and run is not null order by n limit 1").get(iid),
+  );
+  const count = mailWaiting(mail, oldest?.integer());
+  if (count + 1 <= room) return undefined;
+  // Whoever is refused for the number of events costs no count of their sizes, however often.
+  const bytes = count < limit.events ? bytesWaiting(connection, iid) : 0;
+  return brokenMailLimit(limit, { events: count, bytes }, { text: event, bytes: Buffer.byteLength(event) });
+}
+
+function bytesWaiting(connection: Connection, iid: number): number {
+  const sum = "select coalesce(sum(octet_length(body)), 0) from message where iid = ? and run is not null";
+  return new Row(connection.sql(sum).get(iid)).integer();
 }
 
 function wait(transaction: Transaction, instance: Instance, waiter: ParentLink): void {

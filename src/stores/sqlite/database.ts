@@ -3,6 +3,8 @@ import type { Execution, InstanceRecord } from "../../core/instance.js";
 import type { Message } from "../../core/message.js";
 import type {
   DueTimers,
+  ExecutionsPage,
+  ExecutionsQuery,
   Head,
   ListPage,
   ListQuery,
@@ -155,8 +157,8 @@ export class SqliteDatabase {
     return listInstances(this.#connection, this.#hub, query);
   }
 
-  executions(instanceId: string): Execution[] {
-    return executionsOf(this.#connection, this.#hub, instanceId);
+  executions(query: ExecutionsQuery): ExecutionsPage {
+    return executionsOf(this.#connection, this.#hub, query);
   }
 
   history(instanceId: string, executionId?: string): StoredHistory | undefined {

@@ -1,6 +1,14 @@
-import type { Execution, InstanceRecord } from "../../core/instance.js";
+import { type Execution, type InstanceRecord, payloadLengthOf } from "../../core/instance.js";
 import type { Message } from "../../core/message.js";
-import type { DueTimers, Head, LoadedInstance, Shards, StoredHistory } from "../../core/store.js";
+import type {
+  DueTimers,
+  ExecutionsPage,
+  ExecutionsQuery,
+  Head,
+  LoadedInstance,
+  Shards,
+  StoredHistory,
+} from "../../core/store.js";
 import {
   EXECUTION_COLUMNS,
   executionOf,
@@ -133,15 +141,39 @@ export function getInstance(
 }
 
 /** Newest first. */
-export function executionsOf(connection: Connection, hub: number, instanceId: string): Execution[] {
-  return connection
-    .sql(
-      `select ${EXECUTION_COLUMNS} from inst i join execution e on e.iid = i.iid
-       where i.hub = ? and i.id = ? order by e.generation desc`,
-    )
-    .all(hub, instanceId)
-    .map((row) => executionOf(new Row(row)));
+export function executionsOf(
+  connection: Connection,
+  hub: number,
+  { instanceId, run, below = Number.MAX_SAFE_INTEGER, limit, maxLength }: ExecutionsQuery,
+): ExecutionsPage {
+  return connection.snapshot(() => {
+    // Found without their payloads, with one beyond the page, and read one by one until these are long enough.
+    const found = connection
+      .sql(
+        `select e.iid, e.generation from inst i join execution e on e.iid = i.iid
+         where i.hub = ? and i.id = ? and e.generation < ? ${run === undefined ? "" : "and e.run = ?"}
+         order by e.generation desc limit ?`,
+      )
+      .all(hub, instanceId, below, ...(run === undefined ? [] : [run]), limit + 1);
+    const executions: Execution[] = [];
+    let length = 0;
+    let next: number | undefined;
+    for (const place of found) {
+      if (executions.length === limit || length >= maxLength)
+        return { executions, ...(next === undefined ? {} : { next }) };
+      const row = new Row(place);
+      const iid = row.integer();
+      next = row.integer();
+      const execution = executionOf(new Row(connection.sql(EXECUTION).get(iid, next)));
+      executions.push(execution);
+      length += payloadLengthOf(execution);
+    }
+    return { executions };
+  });
 }
+
+const EXECUTION = `select ${EXECUTION_COLUMNS} from inst i join execution e on e.iid = i.iid
+  where i.iid = ? and e.generation = ?`;
 
 export function historyOf(
   connection: Connection,

@@ -15,6 +15,8 @@ import {
   type ChangeHint,
   type CommitResult,
   type DueTimers,
+  type ExecutionsPage,
+  type ExecutionsQuery,
   type Head,
   type ListPage,
   type ListQuery,
@@ -164,8 +166,8 @@ export class SqliteStore implements Store {
     return this.#call("list", query);
   }
 
-  async executions(instanceId: string): Promise<readonly Execution[]> {
-    return this.#call("executions", instanceId);
+  async executions(query: ExecutionsQuery): Promise<ExecutionsPage> {
+    return this.#call("executions", query);
   }
 
   async history(instanceId: string, executionId?: string): Promise<StoredHistory | undefined> {
