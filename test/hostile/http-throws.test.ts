@@ -61,3 +61,14 @@ test("a member that an answer can hold is told, one that it cannot is left out",
   expect(answer.body).toMatchObject({ code: "LimitExceeded", detail: "m" });
   expect(answer.body).not.toHaveProperty("limit");
 });
+
+test.each([
+  "a revoked Proxy of an error",
+  "a trapped Proxy of an error",
+  "a code that throws",
+  "a code named toString",
+])("%s is the trigger's failure, and is told as one", async (name) => {
+  const answer = await target.ask("GET", `/api/throws/${cases.findIndex(([what]) => what === name)}`);
+  expect(answer.body).toMatchObject({ status: 500, code: "TriggerFailed" });
+  expect(member(answer.body, "detail")).toContain("The trigger 'Throws' failed");
+});
