@@ -153,10 +153,8 @@ describe("input and data that are not what they should be", () => {
 
     test("from a file that is none", async () => {
       for (const path of [join(folder, "none.json"), folder, "/dev/null/x", ""]) {
-        expect(await run(...line, `${option}=@${path}`)).toMatchObject({
-          code: 2,
-          said: expect.stringContaining("cannot be read"),
-        });
+        const { code, said } = await run(...line, `${option}=@${path}`);
+        expect([code, said]).toEqual([2, expect.stringContaining("cannot be read")]);
       }
     });
   });
@@ -254,10 +252,8 @@ test.each([
   "http://user@127.0.0.1:1",
   "HTTP://127.0.0.1:1",
 ])("%j is no address of a server", async (url) => {
-  expect(await run("list", "--url", url)).toMatchObject({
-    code: 2,
-    said: expect.stringContaining("address"),
-  });
+  const { code, said } = await run("list", "--url", url);
+  expect([code, said]).toEqual([2, expect.stringContaining("address")]);
 });
 
 test("a table of 50 kB of spaces is written as fast as one of letters", async () => {

@@ -7,7 +7,7 @@ import { BASE, call, openKit } from "../http-kit.js";
 
 vi.mock(import("node:crypto"), async (original) => {
   const crypto = await original();
-  return { ...crypto, timingSafeEqual: vi.fn(crypto.timingSafeEqual) };
+  return { ...crypto, timingSafeEqual: vi.fn<typeof crypto.timingSafeEqual>(crypto.timingSafeEqual) };
 });
 
 const KEY = "the right key";

@@ -35,7 +35,7 @@ describe("waits", () => {
   });
 
   test("are 1000 at once over all doors; one more is answered without waiting, and room is made", {
-    timeout: 120_000,
+    timeout: 60_000,
   }, async () => {
     const attach = `${BASE}/orchestrators/Waiter/held?ifLive=attach&timeout=200`;
     expect((await kit.call("POST", `${BASE}/orchestrators/Waiter/held`)).status).toBe(202);
