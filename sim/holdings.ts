@@ -2,6 +2,7 @@ import { decodeChunk } from "../src/core/history-codec.js";
 import type { Execution, InstanceRecord } from "../src/core/instance.js";
 import { type Mail, readMail } from "../src/core/message.js";
 import type { Store } from "../src/core/store.js";
+import { executionsOf } from "../src/stores/conformance/test-hub.js";
 import { alike, type Entry, incomingOf, isPost, type Past, withoutEnd } from "./past.js";
 import { nameOfRequest } from "./requests.js";
 
@@ -98,7 +99,7 @@ export class Holdings {
   async #compareExecutions(entry: Entry): Promise<void> {
     const { store, expect } = this.#parts;
     const { instanceId } = entry;
-    const kept = await store.executions(instanceId);
+    const kept = await executionsOf(store, instanceId);
     const newer = kept.toReversed();
     const rises = newer.every(({ fencingToken }, at) => fencingToken > (newer[at - 1]?.fencingToken ?? 0));
     expect(rises, `${instanceId}: the tokens of its executions do not rise`);

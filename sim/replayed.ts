@@ -4,6 +4,7 @@ import { decodeChunk } from "../src/core/history-codec.js";
 import type { Execution } from "../src/core/instance.js";
 import { jsonCodec } from "../src/core/payload.js";
 import type { Store, StoredHistory } from "../src/core/store.js";
+import { executionsOf } from "../src/stores/conformance/test-hub.js";
 import { createRegistry } from "../src/replay/definitions.js";
 import { LocalExecutor } from "../src/replay/local-executor.js";
 import { systemEnv } from "../src/system-env.js";
@@ -22,7 +23,7 @@ export async function misreplayed(store: Store): Promise<readonly string[]> {
   const problems: string[] = [];
   const { records } = await store.list({ filter: {}, limit: 1_000, examine: 1_000 });
   for (const { instance } of records) {
-    const executions = await store.executions(instance.instanceId);
+    const executions = await executionsOf(store, instance.instanceId);
     for (const [at, execution] of executions.entries()) {
       const stored = await store.history(instance.instanceId, execution.executionId);
       if (stored === undefined) continue;

@@ -37,6 +37,8 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string;
+  /** Of the input. Default UTF-8. */
+  readonly encoding?: BufferEncoding;
 }
 
 const children = new Set<Running>();
@@ -86,7 +88,7 @@ export function launch(command: string, args: readonly string[], options: RunOpt
     tell();
   });
   child.stdin.on("error", () => {}); // it may end before it has read its input
-  child.stdin.end(options.input ?? "");
+  child.stdin.end(options.input ?? "", options.encoding ?? "utf8");
   const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code, signal) => {

@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import { InvalidArgumentError } from "../core/errors.js";
+import { parseInstanceId } from "../core/instance-id.js";
 import { connectRemote, DEFAULT_URL, type RemoteOptions } from "./connect-remote.js";
 import { type OutputFormat, print } from "./output.js";
 import type { Remote } from "./remote.js";
@@ -55,10 +56,20 @@ export function addId(command: Command): Command {
   return command.argument("[id]", "the instance's ID").addOption(new Option("--id <id>").hideHelp());
 }
 
-/** @throws InvalidArgumentError when there is not exactly one ID. */
-export function requireId(argument: string | undefined, { id }: IdOption): string {
-  if (argument !== undefined && id !== undefined) throw new InvalidArgumentError("id", "give it once");
-  const given = argument ?? id;
+/**
+ * Read before the hub is reached.
+ *
+ * @throws InvalidArgumentError when there is not exactly one ID; InvalidInstanceIdError for one that cannot be.
+ */
+export function requireId(argument: string | undefined, options: IdOption): string {
+  const given = givenId(argument, options);
   if (given === undefined) throw new InvalidArgumentError("id", "give the instance's ID");
   return given;
+}
+
+/** {@link requireId}, where it may be left out. */
+export function givenId(argument: string | undefined, { id }: IdOption): string | undefined {
+  if (argument !== undefined && id !== undefined) throw new InvalidArgumentError("id", "give it once");
+  const given = argument ?? id;
+  return given === undefined ? undefined : parseInstanceId(given);
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 import { InvalidArgumentError } from "../core/errors.js";
 import { duplicateKey } from "../http/duplicate-key.js";
 
@@ -7,24 +7,42 @@ import { duplicateKey } from "../http/duplicate-key.js";
  * Reads an input given on the command line: JSON, `@file`, or `-` for standard input. Undefined where
  * nothing was given, and for an empty standard input.
  *
- * @throws InvalidArgumentError for a file that cannot be read and for anything but JSON without a key that stands
- * twice in an object.
+ * @throws InvalidArgumentError for a file that cannot be read and for anything but JSON in UTF-8 without a key that
+ * stands twice in an object.
  */
 export async function readJsonInput(option: string, given: string | undefined): Promise<unknown> {
   if (given === undefined) return undefined;
   if (given === "-") {
-    const json = await text(process.stdin);
+    const json = decode(option, await buffer(process.stdin), "standard input");
     return json.trim() === "" ? undefined : parse(option, json, "standard input");
   }
-  if (given.startsWith("@")) return parse(option, readFile(option, given.slice(1)), given.slice(1));
+  if (given.startsWith("@")) {
+    const file = given.slice(1);
+    return parse(option, decode(option, readFile(option, file), file), file);
+  }
   return parse(option, given, given);
 }
 
-function readFile(option: string, file: string): string {
+function readFile(option: string, file: string): Uint8Array {
   try {
-    return readFileSync(file, "utf8");
+    return readFileSync(file);
   } catch (cause) {
     throw new InvalidArgumentError(option, `${file} cannot be read`, { cause });
+  }
+}
+
+/** Not leniently: that would make U+FFFD of each byte that is not UTF-8, and one value of many. */
+function decode(option: string, bytes: Uint8Array, source: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new InvalidArgumentError(
+      option,
+      `${source.slice(0, 80)} is not UTF-8 text. Convert it, e.g. with iconv`,
+      {
+        cause,
+      },
+    );
   }
 }
 

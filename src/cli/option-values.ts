@@ -51,11 +51,14 @@ export function collectEndedStatuses(
   return [...before, ...ended];
 }
 
-/** `key=value`, repeated. */
+/** `key=value`, repeated with other keys. */
 export function collectTag(text: string, before: Tags = {}): Tags {
   const at = text.indexOf("=");
   if (at < 1) throw new InvalidArgumentError("Give it as key=value.");
-  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+  const key = text.slice(0, at);
+  if (Object.hasOwn(before, key))
+    throw new InvalidArgumentError(`The key ${JSON.stringify(key.slice(0, 80))} is given twice.`);
+  return Object.fromEntries([...Object.entries(before), [key, text.slice(at + 1)]]);
 }
 
 export function parseCount(text: string): number {

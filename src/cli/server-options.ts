@@ -54,7 +54,11 @@ export function addServerOptions(command: Command, defaultStore: string): Comman
     )
     .option("--key-file <file>", "a file with the key that callers must send (default: TENURE_KEY)")
     .option("--wait", "while another engine has the store, stand by")
-    .option("--allowed-host <name>", "a name to serve beside localhost; may be repeated", collect)
+    .option(
+      "--allowed-host <name>",
+      "a host name to serve beside localhost and --host; may be repeated",
+      collect,
+    )
     .option("--public-url <url>", "the server's root as callers see it, behind a proxy");
 }
 
@@ -72,8 +76,7 @@ export function serverSettings(options: ServerOptions, defaultStore: string | un
   }
   const { description } = parseStore(store);
   const key = readKey(options.keyFile);
-  const loopback = isLoopback(options.host);
-  if (!loopback && key === undefined) {
+  if (!isLoopback(options.host) && key === undefined) {
     throw new ConfigurationError(
       `Binding to ${options.host} needs a key, because anyone who reaches it could start and end orchestrations. ` +
         "Set TENURE_KEY or --key-file, or bind to 127.0.0.1.",
@@ -88,10 +91,21 @@ export function serverSettings(options: ServerOptions, defaultStore: string | un
     wait: options.wait ?? false,
     taskHub: options.taskHub,
     queues: options.queue,
-    // Beyond loopback the names are the network's business; there the key keeps strangers out.
-    allowedHosts: options.allowedHost ?? (loopback ? [] : ["*"]),
+    allowedHosts: allowedHosts(options),
     publicUrl: options.publicUrl,
   };
+}
+
+/** All addresses of a machine, as sockets name them. */
+const EVERY_ADDRESS: readonly string[] = ["0.0.0.0", "::", "0", ""];
+
+/**
+ * The name that the server is bound to, and those given. Bound to every address without a name given it takes any:
+ * what it is called there is the network's business, and the key keeps strangers out.
+ */
+function allowedHosts({ host, allowedHost = [] }: ServerOptions): readonly string[] {
+  if (!EVERY_ADDRESS.includes(host)) return [host.includes(":") ? `[${host}]` : host, ...allowedHost];
+  return allowedHost.length === 0 ? ["*"] : allowedHost;
 }
 
 function storeOf({ store, db }: ServerOptions): string | undefined {

@@ -69,7 +69,14 @@ function bare(rows: readonly (readonly string[])[]): string {
     style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
   });
   table.push(...rows.map((row) => row.map((cell) => printable(cell))));
-  return table.toString().replace(/[ ]+$/gm, "");
+  return table.toString().split("\n").map(withoutTrailingSpaces).join("\n");
+}
+
+/** A pattern for them would be tried anew at each space of a long row. */
+function withoutTrailingSpaces(line: string): string {
+  let end = line.length;
+  while (line[end - 1] === " ") end -= 1;
+  return line.slice(0, end);
 }
 
 /** Cut at a character, not within one. */

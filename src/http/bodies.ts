@@ -305,9 +305,9 @@ export function retentionBody(retention: Retention): z.infer<typeof retentionSch
   return { ...retention };
 }
 
-/** The holder of an InstanceHeldError as JSON; what is not one is passed on as it is. */
-export function holderBody(holder: unknown): unknown {
-  return isHolder(holder) ? holderOf(holder) : holder;
+/** The holder of an InstanceHeldError, also one that is JSON already; undefined for what is neither. */
+export function holderBody(holder: unknown): z.infer<typeof holderSchema> | undefined {
+  return holderSchema.safeParse(isHolder(holder) ? holderOf(holder) : holder).data;
 }
 
 function holderOf(holder: Holder): z.infer<typeof holderSchema> {

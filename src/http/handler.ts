@@ -6,18 +6,20 @@ import { readJson } from "./body.js";
 import { durableClient } from "./durable-client.js";
 import { MAX_BODY_BYTES } from "./limits.js";
 import { openApiDocument, triggerSegments } from "./openapi.js";
-import { HttpError, problemOf, problemResponse } from "./problem.js";
+import { HttpError, type Problem, problemOf, problemResponse, UNEXPECTED } from "./problem.js";
 import { type Connection, requesterOf } from "./requester.js";
 import { jsonResponse } from "./responses.js";
-import { type HubStatus, type Route, route, type Services } from "./route.js";
+import { type HubStatus, hubParameters, parseQuery, type Route, route, type Services } from "./route.js";
 import { type Arrival, createRouter, type Endpoint } from "./router.js";
 import { instanceRoutes } from "./routes/instances.js";
-import { OPEN_PATHS, serverRoutes } from "./routes/server.js";
+import { OPEN_PATHS, SERVER_PATHS, serverRoutes } from "./routes/server.js";
 import { signalRoutes } from "./routes/signals.js";
 import { startRoutes } from "./routes/start.js";
 import { entityRoutes, taskHubRoutes } from "./routes/task-hub.js";
 import { runTrigger } from "./run-trigger.js";
-import { hostGuard, keyGuard, originGuard } from "./security.js";
+import { hostGuard, keyCheck, originGuard, unauthorized } from "./security.js";
+import { withoutTrailingSlashes } from "./slashes.js";
+import { StoreProbe } from "./store-probe.js";
 import { parseRoute } from "./trigger/route-template.js";
 import { type HttpTriggerDefinition, isHttpTrigger } from "./trigger.js";
 import { MANAGEMENT_PATH, rootOf, type UrlBase } from "./urls.js";
@@ -79,16 +81,18 @@ export function createHttpHandler(hub: HttpHub, options: HttpHandlerOptions = {}
   const { maxBodyBytes = MAX_BODY_BYTES, logger = silentLogger } = options;
   const publicUrl = parsePublicUrl(options.publicUrl);
   const urls: UrlBase = { publicUrl, basePath: parseBasePath(options.basePath), taskHub: hub.client.taskHub };
+  const probe = new StoreProbe(() => hub.client.listWorkers());
   const services: Services = {
     urls,
     waits: new Waits(),
     hubStatus: () => hub.status?.() ?? { state: "running" },
+    storeAnswers: () => probe.answers(),
   };
   const triggers = hub.functions.filter(isHttpTrigger);
   checkTriggers(triggers);
 
   const asksForKey = options.key !== undefined;
-  const askKey = options.key === undefined ? undefined : keyGuard(options.key);
+  const givesKey = options.key === undefined ? undefined : keyCheck(options.key);
   const checkHost = hostGuard([
     ...(options.allowedHosts ?? []),
     ...(publicUrl === undefined ? [] : [publicUrl.host]),
@@ -105,9 +109,9 @@ export function createHttpHandler(hub: HttpHub, options: HttpHandlerOptions = {}
         segments: parseRoute(each.path),
         handle: async (arrival, params) => {
           if (each.path.startsWith(MANAGEMENT_PATH)) checkTaskHub(arrival.url, urls.taskHub);
-          const { request, url } = arrival;
+          const { request, url, hasKey } = arrival;
           const json = (): Promise<unknown> => readJson(request, maxBodyBytes);
-          return each.run({ request, url, params, json, services, client: clientFor(arrival) });
+          return each.run({ request, url, params, hasKey, json, services, client: clientFor(arrival) });
         },
       }),
     ),
@@ -129,30 +133,52 @@ export function createHttpHandler(hub: HttpHub, options: HttpHandlerOptions = {}
   const answer = async (request: Request, connection: Connection | undefined): Promise<Response> => {
     const url = new URL(request.url);
     checkHost(request, url);
-    checkOrigin(request, url);
     const path = pathBelow(url, urls.basePath);
-    if (!OPEN_PATHS.includes(path)) askKey?.(request, url);
+    checkOrigin(request, url, mayBeFollowed(path));
+    const hasKey = givesKey?.(request, url) ?? true;
+    if (!hasKey && !OPEN_PATHS.includes(path)) throw unauthorized();
     checkText(url);
     return routed({
       request,
       url,
-      path: path.replace(/(?<=.)\/+$/, ""),
+      path: withoutTrailingSlashes(path) || "/",
+      hasKey,
       requester: requesterOf(request, connection),
     });
+  };
+  const tell = (request: Request, { status, code, detail }: Problem, error: unknown): void => {
+    // Without the query: it may hold the key.
+    const where = { method: request.method, path: pathOf(request), code };
+    if (status < 500) {
+      logger.debug("a request was refused", { ...where, detail });
+      return;
+    }
+    try {
+      logger.error("a request failed", { ...where, error });
+    } catch {
+      logger.error("a request failed with an error that cannot be read", where);
+    }
   };
   const handler = async (request: Request, connection?: Connection): Promise<Response> => {
     try {
       return await answer(request, connection);
     } catch (error) {
-      const problem = problemOf(error);
-      // Without the query: it may hold the key.
-      const where = { method: request.method, path: pathOf(request) };
-      if (problem.status >= 500) logger.error("a request failed", { ...where, code: problem.code, error });
-      else logger.debug("a request was refused", { ...where, code: problem.code, detail: problem.detail });
-      return problemResponse(problem);
+      const { problem, response } = refusalOf(error);
+      tell(request, problem, error);
+      return response;
     }
   };
   return Object.assign(handler, { asksForKey });
+}
+
+/** Whatever was thrown is answered, also what throws itself when it is looked at. */
+function refusalOf(error: unknown): { readonly problem: Problem; readonly response: Response } {
+  try {
+    const problem = problemOf(error);
+    return { problem, response: problemResponse(problem) };
+  } catch {
+    return { problem: UNEXPECTED, response: problemResponse(UNEXPECTED) };
+  }
 }
 
 /** Made once, when it is first asked for: it takes longer than all else that a request can ask. */
@@ -191,28 +217,45 @@ function checkTriggers(triggers: readonly HttpTriggerDefinition[]): void {
   }
 }
 
-/** A request meant for another hub must not be carried out on this one. */
+/**
+ * A request meant for another hub must not be carried out on this one; names are compared byte for byte, as stores
+ * do. A connection's name is only looked at: which store is served is never a caller's choice.
+ */
 function checkTaskHub(url: URL, taskHub: string): void {
-  const asked = [...url.searchParams].find(
-    ([name, value]) => name.toLowerCase() === "taskhub" && value !== "",
-  )?.[1];
-  if (asked !== undefined && asked.toLowerCase() !== taskHub.toLowerCase()) {
-    throw new InvalidArgumentError("taskHub", `this server serves "${taskHub}"`);
+  const { taskHub: asked = taskHub } = parseQuery(hubParameters, url);
+  if (asked !== taskHub) throw new InvalidArgumentError("taskHub", `this server serves "${taskHub}"`);
+}
+
+/**
+ * Text that no part of us could keep as it is. URLSearchParams takes anything: it leaves `%zz` as it stands and makes
+ * U+FFFD of every byte that is not UTF-8, so that different queries would become one.
+ */
+function checkText(url: URL): void {
+  decoded("path", url.pathname);
+  if (decoded("query", url.search).includes("\0")) {
+    throw new HttpError("MalformedRequest", "The query contains a NUL character.");
   }
 }
 
-/** Text that no part of us could keep as it is. */
-function checkText(url: URL): void {
+function decoded(part: string, text: string): string {
   try {
-    decodeURIComponent(url.pathname);
+    return decodeURIComponent(text);
   } catch (cause) {
-    throw new HttpError("MalformedRequest", "The path is not valid percent-encoded UTF-8.", { cause });
+    throw new HttpError(
+      "MalformedRequest",
+      `The ${part} is not valid percent-encoded UTF-8. Write a percent sign as %25.`,
+      { cause },
+    );
   }
-  for (const [name, value] of url.searchParams) {
-    if (`${name}${value}`.includes("\0")) {
-      throw new HttpError("MalformedRequest", "The query contains a NUL character.");
-    }
-  }
+}
+
+/**
+ * Where a link of another site may lead: to what is only shown. Triggers act, and answer GET unless they say
+ * otherwise.
+ */
+function mayBeFollowed(path: string): boolean {
+  const lower = path.toLowerCase();
+  return lower.startsWith(`${MANAGEMENT_PATH}/`) || SERVER_PATHS.includes(lower);
 }
 
 function pathBelow(url: URL, basePath: string): string {
@@ -228,7 +271,7 @@ function pathOf(request: Request): string {
 }
 
 function parseBasePath(basePath = ""): string {
-  const path = basePath.replace(/\/+$/, "");
+  const path = withoutTrailingSlashes(basePath);
   if (path === "" || /^(\/[\w.~-]+)+$/.test(path)) return path;
   throw new ConfigurationError(
     `The base path "${basePath}" must begin with a slash and be plain words, like /tenure.`,

@@ -287,7 +287,9 @@ describe("hosts and origins", () => {
   test("what a browser loads for another site's page is refused, a link that is followed is not", async () => {
     const site = { "sec-fetch-site": "cross-site" };
     expect((await at("http://localhost", { ...site, "sec-fetch-mode": "no-cors" })).status).toBe(403);
-    expect((await at("http://localhost", { ...site, "sec-fetch-mode": "navigate" })).status).toBe(200);
+    const followed = { ...site, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
+    expect((await at("http://localhost", followed)).status).toBe(200);
+    expect((await at("http://localhost", { ...followed, "sec-fetch-dest": "iframe" })).status).toBe(403);
     expect((await at("http://localhost", { "sec-fetch-site": "same-origin" })).status).toBe(200);
   });
 

@@ -324,7 +324,7 @@ describe("list", () => {
     ["createdTimeTo=2099-01-01T00:00:00Z", ["a1", "a2", "b1", "w1"]],
     ["lastUpdatedTimeFrom=2099-01-01", []],
     ["lastUpdatedTimeTo=2001-01-01T00:00:00%2B02:00", []],
-    ["RUNTIMESTATUS=Running&taskHub=Default&connection=Storage&code=", ["w1"]],
+    ["RUNTIMESTATUS=Running&TASKHUB=default&connection=Storage&code=", ["w1"]],
   ])("with %s", async (query, expected) => {
     const answer = await kit.call("GET", `${BASE}/instances/?${query}`);
     expect([answer.status, ids(answer.body)]).toEqual([200, expected]);

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { problemSchema } from "./bodies.js";
-import type { Route } from "./route.js";
+import { hubParameters, type Route } from "./route.js";
 import { withoutOptional } from "./router.js";
 import { KEY_HEADER, KEY_PARAMETER } from "./security.js";
 import { parseRoute, type RouteSegment } from "./trigger/route-template.js";
@@ -83,7 +83,7 @@ function routeOperation(
     ...inPath.map((parameter) => ({ ...parameter, required: true })),
     ...components.parameters(route.query, "query"),
     ...components.parameters(route.headers, "header"),
-    ...(route.path.startsWith(MANAGEMENT_PATH) ? [taskHubParameter] : []),
+    ...(route.path.startsWith(MANAGEMENT_PATH) ? components.parameters(hubParameters, "query") : []),
   ];
   return {
     tags: [route.tag],
@@ -126,14 +126,6 @@ function triggerOperation(
     },
   };
 }
-
-const taskHubParameter = {
-  name: "taskHub",
-  in: "query",
-  required: false,
-  description: "Refused where it names another hub than this server's.",
-  schema: { type: "string" },
-};
 
 /** The document's named schemas, gathered as they are used. */
 class Components {

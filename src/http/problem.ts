@@ -108,11 +108,15 @@ export const OWN_HEADERS: Readonly<Record<string, string>> = {
 /** What a thrown value means to the caller. Unknown errors keep their text to themselves. */
 export function problemOf(error: unknown): Problem {
   const code = codeOf(error);
-  if (code === undefined || !(error instanceof Error)) {
-    return problem("UnexpectedError", "The server met an error that it does not know. Its log says more.");
-  }
+  if (code === undefined || !(error instanceof Error) || typeof error.message !== "string") return UNEXPECTED;
   return { ...problem(code, error.message), ...membersOf(error) };
 }
+
+/** What callers are told of an error that is none of ours. */
+export const UNEXPECTED: Problem = problem(
+  "UnexpectedError",
+  "The server met an error that it does not know. Its log says more.",
+);
 
 /** A problem of this reason. */
 export function problem(
@@ -143,9 +147,13 @@ export function problemResponse(body: Problem): Response {
   });
 }
 
-/** Whether an error says by itself what to answer. */
+/** Whether an error says by itself what to answer. What throws when it is looked at does not. */
 export function isKnownError(error: unknown): boolean {
-  return codeOf(error) !== undefined;
+  try {
+    return codeOf(error) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** By the code and not the class: an app may throw errors of another copy of this package. */
@@ -159,10 +167,11 @@ function isKnown(code: string): code is ErrorCode | HttpErrorCode {
   return Object.hasOwn(STATUS_OF, code);
 }
 
-/** What callers can act on beside the text. */
+/** What callers can act on beside the text. An app's own error may hold anything under these names. */
 function membersOf(error: Error): Record<string, unknown> {
   const members: Record<string, unknown> = {};
-  if ("holder" in error) members["holder"] = holderBody(error.holder);
+  const holder = "holder" in error ? holderBody(error.holder) : undefined;
+  if (holder !== undefined) members["holder"] = holder;
   for (const key of [
     "instanceId",
     "runtimeStatus",
@@ -174,7 +183,15 @@ function membersOf(error: Error): Record<string, unknown> {
     "actual",
   ]) {
     const value: unknown = Reflect.get(error, key);
-    if (value !== undefined) members[key] = value;
+    if (isPlain(value) || (Array.isArray(value) && value.length <= MAX_LISTED && value.every(isPlain)))
+      members[key] = value;
   }
   return members;
+}
+
+/** Of a list in a problem, so many; an error that lists more is told without it. */
+const MAX_LISTED = 10_000;
+
+function isPlain(value: unknown): value is string | number | boolean | null {
+  return value === null || ["string", "number", "boolean"].includes(typeof value);
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { InvalidArgumentError } from "../core/errors.js";
 import type { LeaseStatus } from "../core/leases.js";
+import { text } from "./parameters.js";
 import type { DurableClient } from "./trigger/durable-client.js";
 import type { UrlBase } from "./urls.js";
 import type { Waits } from "./waits.js";
@@ -27,6 +28,8 @@ export interface Services {
   readonly waits: Waits;
   /** Whether the hub takes work now, and how it holds its share of it. */
   readonly hubStatus: () => HubStatus;
+  /** Whether the store answers, as of a second ago at most. */
+  readonly storeAnswers: () => Promise<boolean>;
 }
 
 /** A request on its way to a route, its parameters still text. */
@@ -34,6 +37,8 @@ export interface RouteRequest {
   readonly request: Request;
   readonly url: URL;
   readonly params: Readonly<Record<string, string>>;
+  /** Whether the caller gave the key; true where none is asked for. */
+  readonly hasKey: boolean;
   readonly client: DurableClient;
   readonly services: Services;
   /** The JSON body; undefined when it is empty. */
@@ -70,6 +75,12 @@ export interface RouteSpec<P extends z.ZodObject, Q extends z.ZodObject, H exten
 export interface Route extends Omit<RouteSpec<z.ZodObject, z.ZodObject, z.ZodObject>, "handle"> {
   readonly run: (request: RouteRequest) => Promise<Response>;
 }
+
+/** What every management route takes beside its own. */
+export const hubParameters = z.object({
+  taskHub: text("Refused where it is not the name of this server's hub, letter for letter."),
+  connection: text("Accepted for Durable Functions' sake and ignored: a server serves one store."),
+});
 
 const none = z.object({});
 type None = typeof none;
@@ -114,6 +125,11 @@ function parse(schema: z.ZodObject | undefined, values: Record<string, unknown>)
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   throw new InvalidArgumentError(issue?.path.join(".") ?? "request", issue?.message ?? "cannot be read");
+}
+
+/** Reads parameters of a query. @throws InvalidArgumentError for what cannot be read. */
+export function parseQuery<Q extends z.ZodObject>(schema: Q, url: URL): z.output<Q> {
+  return parse(schema, readQuery(schema, url));
 }
 
 /** Durable Functions compares parameters' names without regard to case, and takes an empty one as none. */

@@ -8,6 +8,8 @@ export interface Arrival {
   readonly url: URL;
   /** The path below the base path, percent-encoded, without a slash at the end. */
   readonly path: string;
+  /** Whether the caller gave the key; true where none is asked for. */
+  readonly hasKey: boolean;
   readonly requester: string;
 }
 

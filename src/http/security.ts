@@ -44,16 +44,23 @@ export function hostGuard(allowedHosts: readonly string[]): Guard {
 
 /**
  * Refuses what a browser sends on behalf of another site. There is no CORS: other origins never read
- * an answer, and this keeps them from causing one.
+ * an answer, and this keeps them from causing one. A link may be followed to what only shows: as a page of its own,
+ * since nobody sees what is sent from a frame.
  */
-export function originGuard(publicUrl: URL | undefined): Guard {
-  return (request, url) => {
+export function originGuard(
+  publicUrl: URL | undefined,
+): (request: Request, url: URL, mayBeFollowed: boolean) => void {
+  return (request, url, mayBeFollowed) => {
     const origin = request.headers.get("origin");
     if (origin !== null && !isSameOrigin(origin, request, url) && origin !== publicUrl?.origin) {
       throw new HttpError("ForbiddenOrigin", "Requests from the pages of other sites are refused.");
     }
     const site = request.headers.get("sec-fetch-site");
-    const followed = request.headers.get("sec-fetch-mode") === "navigate" && request.method === "GET";
+    const followed =
+      mayBeFollowed &&
+      request.method === "GET" &&
+      request.headers.get("sec-fetch-mode") === "navigate" &&
+      request.headers.get("sec-fetch-dest") === "document";
     if ((site === "cross-site" || site === "same-site") && !followed) {
       throw new HttpError("ForbiddenOrigin", "Requests from the pages of other sites are refused.");
     }
@@ -68,23 +75,26 @@ function isSameOrigin(origin: string, request: Request, url: URL): boolean {
 }
 
 /**
- * Asks for the key, in the header or else the query. Only digests are kept and compared, in constant
+ * Whether a request carries the key, in the header or else the query. Only digests are kept and compared, in constant
  * time; the key appears in no message.
  *
  * @throws ConfigurationError for an empty key.
  */
-export function keyGuard(key: string): Guard {
+export function keyCheck(key: string): (request: Request, url: URL) => boolean {
   if (key.trim() === "") throw new ConfigurationError("The key is empty. Give one, or leave it out.");
   const expected = digest(key);
   return (request, url) => {
     const given = request.headers.get(KEY_HEADER) ?? url.searchParams.get(KEY_PARAMETER);
-    if (given === null || !timingSafeEqual(digest(given), expected)) {
-      throw new HttpError(
-        "Unauthorized",
-        `This server asks for its key, in the header ${KEY_HEADER} or the query parameter ${KEY_PARAMETER}.`,
-      );
-    }
+    return given !== null && timingSafeEqual(digest(given), expected);
   };
+}
+
+/** What whoever does not give the key is told. */
+export function unauthorized(): HttpError {
+  return new HttpError(
+    "Unauthorized",
+    `This server asks for its key, in the header ${KEY_HEADER} or the query parameter ${KEY_PARAMETER}.`,
+  );
 }
 
 function digest(key: string): Buffer {

@@ -86,7 +86,7 @@ export class TurnWatch {
     // Straight to the descriptor: process.stderr of a thread goes through the main thread, which is blocked.
     writeSync(
       STDERR,
-      `${JSON.stringify({
+      `${asciiJson({
         level: "error",
         message:
           `A turn of orchestrator '${name ?? "?"}' (instance '${instanceId ?? "?"}') has blocked this process for ` +
@@ -104,4 +104,12 @@ export class TurnWatch {
     await this.#book.withdraw(this.#struck);
     this.#struck = undefined;
   }
+}
+
+/** Names are their writer's: what a terminal would obey, or take for the end of a line, is escaped with all that is not ASCII. */
+function asciiJson(value: object): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

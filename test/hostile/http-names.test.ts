@@ -363,9 +363,42 @@ describe.each(stores)("on %s", (store, url) => {
       ["GET", "instances/.."],
       ["GET", "instances/%2e%2e/x"],
       ["GET", "instances?instanceIdPrefix=%00"],
+      // Percent-encoding that is none, or not of UTF-8: taken leniently, these would become one another.
+      ...[
+        "%ff",
+        "%fe",
+        "%",
+        "%4",
+        "%zz",
+        "%u0041",
+        "%c0%af",
+        "%ed%a0%80",
+        "%f5%80%80%80",
+        "%c3",
+        "a%c3%28",
+      ].flatMap((text) => [
+        ["GET", `instances?instanceIdPrefix=${text}`],
+        ["GET", `instances?unknown=${text}`],
+        ["GET", `instances?${text}=x`],
+        ["POST", `orchestrators/Echo?tag=a:${text}`],
+        ["POST", `orchestrators/Echo?version=${text}`],
+        ["POST", `orchestrators/Echo?requestId=${text}`],
+        ["POST", `instances/a/terminate?reason=${text}`],
+        ["GET", `instances?taskHub=${text}`],
+      ]),
+      ["GET", "instances?taskHub=Default"],
+      ["GET", "instances?taskHub=DEFAULT"],
+      ["GET", "instances?taskHub=default%20"],
+      ["GET", "instances?taskHub=default&taskHub=default"],
+      ["GET", "instances?taskHub=default&TaskHub=other"],
+      ["GET", "instances?connection=a&connection=b"],
+      ["POST", "orchestrators/Echo/"],
+      ["POST", "orchestrators/Echo//"],
+      ["POST", "ORCHESTRATORS/Echo/?timeout=1"],
     ];
 
     test("parameters and paths that can be read in two ways, or in none, are refused", async () => {
+      const before = await target.hub.client.list({ name: "Echo", top: 1000 });
       for (const [method = "", path = ""] of refused) {
         const answer = await target.ask(method, `${BASE}/${path}`);
         expect([path, ...reasonOf(answer)]).toEqual([
@@ -374,6 +407,28 @@ describe.each(stores)("on %s", (store, url) => {
           expect.stringMatching(/^(InvalidArgument|InvalidJson|InvalidInstanceId|MalformedRequest)$/),
         ]);
       }
+      const after = await target.hub.client.list({ name: "Echo", top: 1000 });
+      expect(after.instances.length).toBe(before.instances.length);
+    });
+
+    test("an empty ID is not taken for none: a caller's empty variable would lose the singleton", async () => {
+      const empty = await target.ask("POST", `${BASE}/orchestrators/Echo/`);
+      expect(reasonOf(empty)).toEqual([400, "InvalidInstanceId"]);
+      expect(member(empty.body, "detail")).toMatch(/it is empty/);
+      // Durable Functions' JavaScript SDK makes lists so: an instance's URL with nothing for the ID.
+      expect((await target.ask("GET", `${BASE}/instances/?top=1`)).status).toBe(200);
+    });
+
+    test("a hub is named letter for letter, a connection is not looked at", async () => {
+      const names = ["taskHub=default", "TASKHUB=default", "taskHub=", "connection=Storage", "connection="];
+      for (const query of [...names, "taskHub=&taskHub=default&connection=%27"]) {
+        expect([query, (await target.ask("GET", `${BASE}/instances?top=1&${query}`)).status]).toEqual([
+          query,
+          200,
+        ]);
+      }
+      const other = await target.ask("GET", `${BASE}/instances?taskHub=Default`);
+      expect(member(other.body, "detail")).toContain('this server serves "default"');
     });
 
     test.each(["0000-01-01", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z", "1969-12-31"])(

@@ -149,6 +149,16 @@ describe("headers", () => {
   });
 });
 
+test.each([
+  "/healthz?x=\u00e9",
+  `${BASE}/instances?instanceIdPrefix=\u00c3\u00a9`,
+  `${BASE}/instances/\u00ff`,
+  "/healthz?x=\u0080",
+])("bytes that are not ASCII are no part of a request's target: %j", async (path) => {
+  // One reader would take them for Latin-1, another for UTF-8.
+  expect(await target.raw(`GET ${path} HTTP/1.1\r\n${host}${close}\r\n`)).toMatch(/^HTTP\/1.1 400 /);
+});
+
 describe("requests that two readers would cut apart differently are refused", () => {
   const inner = `POST ${START}/smuggled HTTP/1.1\r\n${host}Content-Length: 0\r\n\r\n`;
   const post = `POST ${START}/outer HTTP/1.1\r\n${host}${json}`;

@@ -30,6 +30,7 @@ test("a database that a server makes, and all beside it, is its owner's alone, w
     expect(files.map((name) => [name, modeOf(join(folder, name))])).toEqual(
       files.map((name) => [name, "600"]),
     );
+    expect(modeOf(folder)).toBe("700");
     expect(await end(server, "SIGTERM")).toBe(0);
   } finally {
     process.umask(before);
@@ -44,4 +45,17 @@ test("a file that was there keeps the mode that somebody gave it", async () => {
   const server = await serving(["serve", "app.mjs", "--db", file], { cwd });
   expect(modeOf(file)).toBe("640");
   expect(await end(server, "SIGTERM")).toBe(0);
+});
+
+test("folders that a server makes for its database are its owner's alone, whatever the umask", async () => {
+  const cwd = project({ "app.mjs": APP });
+  const before = process.umask(0);
+  try {
+    const server = await serving(["serve", "app.mjs", "--db", join("a", "b", "hub.db")], { cwd });
+    const made = [join(cwd, "a"), join(cwd, "a", "b")];
+    expect(made.map((folder) => [folder, modeOf(folder)])).toEqual(made.map((folder) => [folder, "700"]));
+    expect(await end(server, "SIGTERM")).toBe(0);
+  } finally {
+    process.umask(before);
+  }
 });

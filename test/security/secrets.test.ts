@@ -243,4 +243,31 @@ describe("a log line is one line", () => {
     expect(lines.filter((line) => form === "json" && !/^\{"level":.*\}$/.test(line))).toEqual([]);
     expect(lines.filter((line) => line.startsWith("2026-01-01 info forged"))).toEqual([]);
   });
+
+  test("also of the thread that names a turn which blocks", { timeout: 60_000 }, async () => {
+    const cwd = project({
+      "app.mjs": `
+        import { orchestration } from "tenure";
+        export const blocks = orchestration("Blocks\\u2028\\u202eskcolB", async () => {
+          const end = Date.now() + 4000;
+          while (Date.now() < end);
+        });
+      `,
+    });
+    const server = await serving(["serve", "app.mjs", "--db", "hub.db"], { cwd });
+    const name = encodeURIComponent("Blocks\u2028\u202eskcolB");
+    await fetch(`${server.url}${BASE}/orchestrators/${name}/x%E2%80%A8%E2%80%AEy`, { method: "POST" });
+    await server.said(/has blocked this process/);
+    expect(await end(server, "SIGTERM")).toBe(0);
+    const line =
+      server
+        .stderr()
+        .split("\n")
+        .find((each) => each.includes("has blocked")) ?? "";
+    expect(line).toMatch(/^[ -~]+$/);
+    expect(JSON.parse(line)).toMatchObject({
+      instanceId: "x\u2028\u202ey",
+      orchestrator: "Blocks\u2028\u202eskcolB",
+    });
+  });
 });

@@ -1,10 +1,10 @@
 // Where a server may listen: without a key on this machine alone.
 import { networkInterfaces } from "node:os";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import { serverSettings } from "../../src/cli/server-options.js";
 import { createHttpHandler, serveHttp } from "../../src/http/index.js";
 import { cleanUp, project, tenure } from "../cli-process.js";
-import { openKit } from "../http-kit.js";
+import { call, openKit } from "../http-kit.js";
 
 const kit = await openKit();
 afterAll(async () => {
@@ -60,6 +60,53 @@ describe("without a key", () => {
     expect([code, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(/Binding to 0\.0\.0\.0 needs a key/);
     expect(stderr).not.toContain("the app was loaded");
+  });
+});
+
+describe("with a key", () => {
+  const settings = (host: string, allowedHost?: readonly string[]): readonly string[] => {
+    vi.stubEnv("TENURE_KEY", "k");
+    try {
+      return serverSettings(
+        { port: 0, host, ...(allowedHost === undefined ? {} : { allowedHost }) },
+        "memory",
+      ).allowedHosts;
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  };
+  const answers = async (allowedHosts: readonly string[], host: string): Promise<number> =>
+    (
+      await call(createHttpHandler(kit.hub, { key: "k", allowedHosts }), "GET", "/healthz", {
+        headers: { host },
+      })
+    ).status;
+
+  test.each([
+    ["192.0.2.1", "192.0.2.1:7071"],
+    ["jobs.example.org", "JOBS.example.org"],
+    ["2001:db8::1", "[2001:db8::1]:7071"],
+  ])("bound to %s, a server is known by that name alone", async (bound, own) => {
+    expect(await answers(settings(bound), own)).toBe(200);
+    expect(await answers(settings(bound), "localhost")).toBe(200);
+    expect(await answers(settings(bound), "evil.example")).toBe(421);
+    expect(await answers(settings(bound, ["other.example"]), own)).toBe(200);
+    expect(await answers(settings(bound, ["other.example"]), "other.example")).toBe(200);
+    expect(await answers(settings(bound, ["other.example"]), "evil.example")).toBe(421);
+  });
+
+  test.each(["0.0.0.0", "::", "0", ""])(
+    "bound to every address, as %j, by any name, or those given",
+    async (bound) => {
+      expect(await answers(settings(bound), "evil.example")).toBe(200);
+      expect(await answers(settings(bound, ["jobs.example.org"]), "jobs.example.org")).toBe(200);
+      expect(await answers(settings(bound, ["jobs.example.org"]), "evil.example")).toBe(421);
+    },
+  );
+
+  test.each(["127.0.0.1", "::1", "localhost"])("bound to %s, by the names of this machine", async (bound) => {
+    expect(await answers(settings(bound), "evil.example")).toBe(421);
+    expect(await answers(settings(bound), "127.0.0.1:7071")).toBe(200);
   });
 });
 

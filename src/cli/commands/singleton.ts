@@ -1,5 +1,12 @@
 import type { Command } from "commander";
-import { addId, type ClientOptions, clientCommand, type IdOption, withRemote } from "../client-command.js";
+import {
+  addId,
+  type ClientOptions,
+  clientCommand,
+  givenId,
+  type IdOption,
+  withRemote,
+} from "../client-command.js";
 import { parseCount } from "../option-values.js";
 import { print } from "../output.js";
 import type { RefusalData } from "../remote.js";
@@ -28,7 +35,7 @@ export function addSingleton(program: Command): void {
 }
 
 async function refusals(argument: string | undefined, options: RefusalsOptions): Promise<void> {
-  const id = argument ?? options.id;
+  const id = givenId(argument, options);
   const data = await withRemote(options, (remote) => remote.refusals(id, options.top));
   await print(options.output, data, (tables) => tables.listTable(process.stdout, HEAD, data.map(row)));
 }

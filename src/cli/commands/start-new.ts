@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { InvalidArgumentError } from "../../core/errors.js";
 import type { Tags } from "../../core/instance.js";
+import { parseInstanceId } from "../../core/instance-id.js";
 import { IF_LIVE_ANSWERS, type IfEnded, type IfLive } from "../../core/start-policy.js";
 import { type ClientOptions, clientCommand, withRemote } from "../client-command.js";
 import { endedExitCode } from "../ended-exit-code.js";
@@ -53,6 +54,7 @@ async function startNew(argument: string | undefined, options: StartNewOptions):
   if (options.timeout !== undefined && options.wait !== true) {
     throw new InvalidArgumentError("--timeout", "goes with --wait");
   }
+  if (options.id !== undefined) parseInstanceId(options.id);
   const request = await startRequest(requireName(argument, options), options);
   await withRemote(options, async (remote) => {
     const started = await remote.startNew(request);

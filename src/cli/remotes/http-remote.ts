@@ -13,6 +13,7 @@ import {
   workerSchema,
 } from "../../http/bodies.js";
 import { KEY_HEADER } from "../../http/security.js";
+import { withoutTrailingSlashes } from "../../http/slashes.js";
 import { MANAGEMENT_PATH } from "../../http/urls.js";
 import {
   type ExecutionsAnswer,
@@ -163,7 +164,7 @@ class Server {
   readonly #key: string | undefined;
 
   constructor(root: string, key: string | undefined) {
-    this.#root = root.replace(/\/+$/, "");
+    this.#root = withoutTrailingSlashes(root);
     this.#key = key;
   }
 

@@ -6,6 +6,9 @@ import { type Route, route } from "../route.js";
 /** The paths that ask for no key, compared exactly. */
 export const OPEN_PATHS: readonly string[] = ["/healthz", "/readyz"];
 
+/** The paths of the server itself. All only show. */
+export const SERVER_PATHS: readonly string[] = [...OPEN_PATHS, "/openapi.json"];
+
 /** Whether the process is up, and whether it can serve. */
 export const serverRoutes: readonly Route[] = [
   route({
@@ -23,17 +26,17 @@ export const serverRoutes: readonly Route[] = [
     operationId: "getReadiness",
     tag: "Server",
     summary:
-      "Whether the hub runs and its store answers, and the share of it that this process holds. Asks for no key.",
+      "Whether the hub runs and its store answers; with the key, also the share of it that this process holds.",
     responses: {
       200: { description: "It is ready.", schema: healthSchema },
       503: { description: "It is draining or closed, or the store does not answer." },
     },
-    handle: async ({ client, services }) => {
+    handle: async ({ services, hasKey }) => {
       const { state, lease } = services.hubStatus();
-      if (state === "running" && (await answers(() => client.listWorkers()))) {
+      if (state === "running" && (await services.storeAnswers())) {
         return jsonResponse(200, {
           status: "ready",
-          ...(lease === undefined ? {} : { lease: leaseBody(lease) }),
+          ...(lease === undefined || !hasKey ? {} : { lease: leaseBody(lease) }),
         });
       }
       const detail = state === "running" ? "The store does not answer." : `The task hub is ${state}.`;
@@ -41,12 +44,3 @@ export const serverRoutes: readonly Route[] = [
     },
   }),
 ];
-
-async function answers(look: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await look();
-    return true;
-  } catch {
-    return false; // the reason is in the store's log; a probe only needs the answer
-  }
-}

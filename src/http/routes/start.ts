@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { OrchestrationHandle } from "../../client/orchestration-handle.js";
-import { InstanceNotFoundError, InvalidArgumentError } from "../../core/errors.js";
+import { InstanceNotFoundError, InvalidArgumentError, InvalidInstanceIdError } from "../../core/errors.js";
 import { checkStatusSchema, statusBody, statusSchema } from "../bodies.js";
 import { checkStatusResponse } from "../durable-client.js";
 import {
@@ -64,6 +64,7 @@ export const startRoutes: readonly Route[] = [
     },
     handle: async (call) => {
       const { params, query } = call;
+      if (params.instanceId === undefined) refuseEmptyId(call.url);
       const requestId = requestIdOf(query.requestId, call.headers["idempotency-key"]);
       const input = await call.json();
       const handle = await call.client.startNew(params.functionName, {
@@ -104,6 +105,15 @@ export const startRoutes: readonly Route[] = [
     },
   }),
 ];
+
+/**
+ * A slash and nothing after it is what is left of an ID that is empty. Taken for none, it would start under an ID of
+ * its own, and a caller whose variable was empty would have no singleton.
+ */
+function refuseEmptyId(url: URL): void {
+  if (!url.pathname.endsWith("/")) return;
+  throw new InvalidInstanceIdError("", "it is empty. Leave out the slash before it to have an ID made");
+}
 
 type WaitQuery = {
   readonly timeout?: number | undefined;
