@@ -118,6 +118,8 @@ function applyCall({ operation, told }: Call, id: string, state: State): State |
         return when(isLive(state));
       case "WaitTimeout":
         return when(isLive(state)); // who gives up has looked, and seen that it goes on
+      case "StoreConflict":
+        return state; // and nothing was written, however often it was tried
       default:
         return undefined;
     }
