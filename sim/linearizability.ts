@@ -168,8 +168,8 @@ function isShown(shown: unknown, id: string): boolean {
 
 function seenExecution(current: unknown, state: State): State | undefined {
   if (current === undefined) return state.status === "absent" ? state : undefined;
-  const execution = String(current);
-  return state.status !== "absent" && matches(state, execution) ? { ...state, execution } : undefined;
+  if (typeof current !== "string" || state.status === "absent") return undefined;
+  return matches(state, current) ? { ...state, execution: current } : undefined;
 }
 
 function answerOf(value: unknown): { readonly outcome: string; readonly executionId: string } {
