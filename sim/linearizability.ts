@@ -118,6 +118,8 @@ function applyCall({ operation, told }: Call, id: string, state: State): State |
         return when(isLive(state));
       case "WaitTimeout":
         return when(isLive(state)); // who gives up has looked, and seen that it goes on
+      case "StoreConflict":
+        return state; // and nothing was written, however often it was tried
       default:
         return undefined;
     }
@@ -166,8 +168,8 @@ function isShown(shown: unknown, id: string): boolean {
 
 function seenExecution(current: unknown, state: State): State | undefined {
   if (current === undefined) return state.status === "absent" ? state : undefined;
-  const execution = String(current);
-  return state.status !== "absent" && matches(state, execution) ? { ...state, execution } : undefined;
+  if (typeof current !== "string" || state.status === "absent") return undefined;
+  return matches(state, current) ? { ...state, execution: current } : undefined;
 }
 
 function answerOf(value: unknown): { readonly outcome: string; readonly executionId: string } {

@@ -167,17 +167,19 @@ export async function perform(
   operation: Operation,
   eventData: string,
 ): Promise<Told> {
+  let mayBeWritten = false;
   for (let attempt = 1; ; attempt++) {
     try {
       return { kind: "answer", value: await ask(client, process, operation, eventData) };
     } catch (error) {
       const nothingWritten = error instanceof StoreConflictError;
+      mayBeWritten ||= error instanceof StoreUnusableError;
       const repeatable = operation.do === "start" && operation.requestId !== undefined;
       if ((nothingWritten || (error instanceof StoreUnusableError && repeatable)) && attempt < 4) {
         await process.env.sleep(200 * attempt);
         continue;
       }
-      if (error instanceof StoreUnusableError) return { kind: "unknown" };
+      if (error instanceof StoreUnusableError || (nothingWritten && mayBeWritten)) return { kind: "unknown" };
       if (error instanceof TenureError) return refusedBy(error);
       throw error;
     }

@@ -87,7 +87,10 @@ const FLAWS: readonly (readonly [flaw: string, Flaw, said: RegExp])[] = [
   ],
   [
     "forgets the custom status",
-    turns(({ customStatus: _, ...turn }) => turn),
+    turns((turn) => {
+      const { customStatus: _, ...rest } = turn;
+      return rest;
+    }),
     /its writes add up to .*customStatus/,
   ],
   [
