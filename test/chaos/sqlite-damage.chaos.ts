@@ -116,11 +116,11 @@ class Tally {
       fault: `SQLite: ${this.fault}`,
       runs: this.refused + this.same + this.checked + this.broken.length,
       injected: this.refused + this.checked,
-      refused: 0,
+      refused: undefined,
       again: 0,
       lost: 0,
       doubled: this.broken.length,
-      recoverMs: 0,
+      recoverMs: undefined,
       seconds: (performance.now() - this.#beganMs) / 1000,
       errors: `${this.refused} StoreDamaged, ${this.checked} seen by a check only, ${this.same} not read`,
     });

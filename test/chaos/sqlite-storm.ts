@@ -4,12 +4,15 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { z } from "zod";
+import type { TaskHubClient } from "../../src/client/task-hub-client.js";
 import { TaskHub, type TaskHubConnection } from "../../src/index.js";
 import { loadDriver } from "../../src/stores/sqlite/driver.js";
 import { miscounts } from "../postgres/counted.js";
 import { type Testimony, until, Witness } from "../postgres/members.js";
 import { Load } from "./load.js";
-import { Engine, type EngineOptions } from "./sqlite-engine.js";
+import { Engine, type EngineOptions, refusedBeside } from "./sqlite-engine.js";
+import { longestStall, machineMs, type Progress } from "./stall.js";
 import { printSummary, type Summary } from "./summary.js";
 
 /** How many jobs are under way at a time. */
@@ -38,6 +41,8 @@ export class SqliteStorm implements AsyncDisposable {
   readonly #fault: string;
   readonly #own: string;
   readonly #engines: Engine[] = [];
+  /** When callers were told that a job was accepted, or had ended. */
+  readonly #told: Progress[] = [];
   readonly #began = performance.now();
 
   private constructor(parts: {
@@ -54,7 +59,7 @@ export class SqliteStorm implements AsyncDisposable {
     // Never beside the file: where its disk is full, activities testify all the same.
     this.witness = new Witness(join(parts.own, "witness"));
     this.load = new Load({
-      client: parts.connection.client,
+      client: this.#noting(parts.connection.client),
       prefix: `job-${randomBytes(2).toString("hex")}`,
       inFlight: parts.inFlight,
     });
@@ -91,6 +96,11 @@ export class SqliteStorm implements AsyncDisposable {
     return engine;
   }
 
+  /** The instances whose turns engines decided and the store refused, as often as it did. */
+  get refused(): readonly string[] {
+    return refusedBeside(this.witness.file);
+  }
+
   /** Callers start jobs while `inject` does it, again and again if it likes; returns once all jobs have ended. */
   async rage(inject: () => Promise<void>): Promise<void> {
     const over = new AbortController();
@@ -114,11 +124,11 @@ export class SqliteStorm implements AsyncDisposable {
       fault: `SQLite: ${this.#fault}`,
       runs: jobs.length,
       injected: this.injected,
-      refused: 0,
+      refused: this.refused.length,
       again: testimonies.length - new Set(testimonies.map(taskOf)).size,
       lost: lost.length,
       doubled: counted.length,
-      recoverMs: longestPause(testimonies),
+      recoverMs: longestStall([...this.#told, ...testimonies]),
       seconds: (performance.now() - this.#began) / 1000,
       errors: [...errors].map(([code, count]) => `${count} ${code}`).join(", "),
     };
@@ -141,6 +151,22 @@ export class SqliteStorm implements AsyncDisposable {
     rmSync(this.#own, { recursive: true, force: true });
   }
 
+  /** The same client; when it says that a job was accepted, or has ended, that is noted. */
+  #noting(client: TaskHubClient): TaskHubClient {
+    return new Proxy(client, {
+      get: (target, key): unknown => {
+        const member: unknown = Reflect.get(target, key, target);
+        if (typeof member !== "function") return member;
+        return async (...args: readonly unknown[]): Promise<unknown> => {
+          const answer: unknown = await Reflect.apply(member, target, args);
+          const about = aboutJob.safeParse(answer);
+          if (about.success) this.#told.push({ ...about.data, atMs: machineMs() });
+          return answer;
+        };
+      },
+    });
+  }
+
   /** All callers have left: whatever still lives then had work to do, and nobody does it. */
   async #idle(): Promise<readonly string[]> {
     const live = async (): Promise<readonly string[]> => {
@@ -151,6 +177,9 @@ export class SqliteStorm implements AsyncDisposable {
     return live();
   }
 }
+
+/** The handle of a start, and the status of an end. */
+const aboutJob = z.object({ instanceId: z.string() });
 
 function taskOf({ executionId, taskId }: Testimony): string {
   return `${executionId} ${taskId}`;
@@ -183,10 +212,4 @@ export function fallenTokens(testimonies: readonly Testimony[]): readonly string
     else highest.set(instanceId, fencingToken);
   }
   return found;
-}
-
-/** The longest time that no activity ran anywhere: how long the engine was missed. */
-function longestPause(testimonies: readonly Testimony[]): number {
-  const times = testimonies.map(({ atMs }) => atMs);
-  return times.reduce((longest, atMs, index) => Math.max(longest, atMs - (times[index - 1] ?? atMs)), 0);
 }
