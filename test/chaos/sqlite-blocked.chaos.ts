@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { witnessMs } from "../postgres/members.js";
 import { SqliteStorm } from "./sqlite-storm.js";
 
 const BLOCKS = 4;
@@ -9,8 +10,8 @@ test(`an orchestrator blocks the engine's event loop for seconds, ${BLOCKS} time
   await storm.rage(async () => {
     for (let round = 0; round < BLOCKS; round++) {
       const instanceId = `blocks-${round}`;
-      await client.startNew("blocks", { instanceId });
-      storm.load.started.push(instanceId); // it is counted like all others
+      const { executionId } = await client.startNew("blocks", { instanceId });
+      storm.load.started.push({ instanceId, executionId, acceptedMs: witnessMs() }); // it is counted like all others
       expect(await client.waitForCompletion(instanceId)).toMatchObject({ runtimeStatus: "Completed" });
       expect(storm.engine.said).toContain(
         `orchestrator 'blocks' (instance '${instanceId}') has blocked this process`,

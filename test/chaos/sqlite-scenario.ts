@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import type { TaskHubClient } from "../../src/client/task-hub-client.js";
 import { TaskHub } from "../../src/index.js";
-import { miscounts } from "../postgres/counted.js";
+import { fallenTokens, miscounts } from "../postgres/counted.js";
 import { Witness } from "../postgres/members.js";
-import { damage, fallenTokens } from "./sqlite-storm.js";
+import { damage } from "./sqlite-storm.js";
 import { printSummary } from "./summary.js";
 
 /** Where a process dies. */

@@ -6,9 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TaskHub, type TaskHubConnection } from "../../src/index.js";
 import { loadDriver } from "../../src/stores/sqlite/driver.js";
-import { miscounts } from "../postgres/counted.js";
-import { type Testimony, until, Witness } from "../postgres/members.js";
+import { fallenTokens, miscounts, ranAgain } from "../postgres/counted.js";
+import { until, Witness } from "../postgres/members.js";
 import { Load } from "./load.js";
+import { longestSilence } from "./silence.js";
 import { Engine, type EngineOptions } from "./sqlite-engine.js";
 import { printSummary, type Summary } from "./summary.js";
 
@@ -115,16 +116,16 @@ export class SqliteStorm implements AsyncDisposable {
       runs: jobs.length,
       injected: this.injected,
       refused: 0,
-      again: testimonies.length - new Set(testimonies.map(taskOf)).size,
+      again: ranAgain(testimonies),
       lost: lost.length,
       doubled: counted.length,
-      recoverMs: longestPause(testimonies),
+      recoverMs: longestSilence(jobs, testimonies),
       seconds: (performance.now() - this.#began) / 1000,
       errors: [...errors].map(([code, count]) => `${count} ${code}`).join(", "),
     };
     printSummary(summary);
     const broken = [
-      ...lost.map((job) => `${job} was acknowledged and did not complete`),
+      ...lost.map(({ instanceId }) => `${instanceId} was acknowledged and did not complete`),
       ...counted.map(({ instanceId, problem }) => `${instanceId} ${problem}`),
       ...fallenTokens(testimonies),
       ...(await this.#idle()),
@@ -152,10 +153,6 @@ export class SqliteStorm implements AsyncDisposable {
   }
 }
 
-function taskOf({ executionId, taskId }: Testimony): string {
-  return `${executionId} ${taskId}`;
-}
-
 /** What an integrity check of the file finds; nothing, normally. */
 export async function damage(file: string): Promise<readonly string[]> {
   const Driver = await loadDriver();
@@ -171,22 +168,4 @@ export async function damage(file: string): Promise<readonly string[]> {
   } finally {
     connection.close();
   }
-}
-
-/** Tokens of an ID that fell from one run of its activities to the next. */
-export function fallenTokens(testimonies: readonly Testimony[]): readonly string[] {
-  const highest = new Map<string, number>();
-  const found: string[] = [];
-  for (const { instanceId, fencingToken } of testimonies) {
-    const before = highest.get(instanceId) ?? 0;
-    if (fencingToken < before) found.push(`${instanceId}'s token fell from ${before} to ${fencingToken}`);
-    else highest.set(instanceId, fencingToken);
-  }
-  return found;
-}
-
-/** The longest time that no activity ran anywhere: how long the engine was missed. */
-function longestPause(testimonies: readonly Testimony[]): number {
-  const times = testimonies.map(({ atMs }) => atMs);
-  return times.reduce((longest, atMs, index) => Math.max(longest, atMs - (times[index - 1] ?? atMs)), 0);
 }
