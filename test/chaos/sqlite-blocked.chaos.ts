@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { until } from "../postgres/members.js";
+import { until, witnessMs } from "../postgres/members.js";
+import type { Job } from "./load.js";
 import { SqliteStorm } from "./sqlite-storm.js";
 
 const BLOCKS = 4;
@@ -7,18 +8,20 @@ const BLOCKS = 4;
 test(`an orchestrator blocks the engine's event loop for seconds, ${BLOCKS} times`, async () => {
   await using storm = await SqliteStorm.begin({ fault: "event loop blocked for 3 s" });
   const { client } = storm.connection;
-  const blocks = async (instanceId: string): Promise<void> => {
-    await client.startNew("blocks", { instanceId });
+  const blocks = async (instanceId: string): Promise<string> => {
+    const { executionId } = await client.startNew("blocks", { instanceId });
     const named = `orchestrator 'blocks' (instance '${instanceId}') has blocked this process`;
     await until(async () => (storm.engine.said.includes(named) ? true : undefined));
     storm.injected += 1;
+    return executionId;
   };
   await storm.rage(async () => {
     for (let round = 0; round < BLOCKS; round++) {
       const instanceId = `blocks-${round}`;
-      await blocks(instanceId);
-      storm.load.started.push(instanceId); // it is counted like all others
+      const job: Job = { instanceId, executionId: await blocks(instanceId), acceptedMs: witnessMs() };
+      storm.load.started.push(job); // it is counted like all others
       expect(await client.waitForCompletion(instanceId)).toMatchObject({ runtimeStatus: "Completed" });
+      job.endedMs = witnessMs();
     }
     // Ended from outside while its turn was under way: what that turn decided must not be written.
     await blocks("ended-meanwhile");

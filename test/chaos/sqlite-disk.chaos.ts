@@ -96,7 +96,8 @@ describe("a disk that is full", () => {
         expect(refusal).toBeInstanceOf(StoreConflictError);
         expect(String(refusal)).toContain("the disk is full. Free some space");
         expect(await client.getStatus(`large-${round}-${accepted.length}`)).toBeUndefined();
-        for (const job of load.started.slice(-5)) expect(await client.getStatus(job)).toBeDefined();
+        for (const { instanceId } of load.started.slice(-5))
+          expect(await client.getStatus(instanceId)).toBeDefined();
         await until(async () => (SAID_OF_FULL.test(engine.said.slice(before)) ? true : undefined));
         storm.injected += 1;
         await heldFull;

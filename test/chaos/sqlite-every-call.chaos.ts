@@ -3,10 +3,9 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { loadDriver } from "../../src/stores/sqlite/driver.js";
 import { killAtEveryCall, type Way } from "./every-call.js";
 import { dieEverywhere } from "./sqlite-scenario.js";
-import { damage } from "./sqlite-storm.js";
+import { damage, leftIn } from "./sqlite-storm.js";
 import { printSummary } from "./summary.js";
 
 /** Storage calls of the whole scenario, at least: with fewer it would not be what it was. */
@@ -16,7 +15,7 @@ test.for<Way>(["before", "after"])("killed %s each of its storage calls", async 
   const folder = mkdtempSync(join(tmpdir(), "tenure-every-call-"));
   try {
     const began = performance.now();
-    const { killed, started, again, lost, doubled } = await killAtEveryCall({
+    const { killed, started, refused, again, lost, doubled } = await killAtEveryCall({
       way,
       place: (at) => ({ url: `sqlite:${join(folder, `${at}.db`)}`, taskHub: `killed-at-${at}` }),
     });
@@ -29,7 +28,7 @@ test.for<Way>(["before", "after"])("killed %s each of its storage calls", async 
       fault: `SQLite: SIGKILL ${way} storage call 1…${killed}`,
       runs: started,
       injected: killed,
-      refused: undefined,
+      refused,
       again,
       lost: lost.length,
       doubled: doubled.length + broken.length,
@@ -43,20 +42,6 @@ test.for<Way>(["before", "after"])("killed %s each of its storage calls", async 
     rmSync(folder, { recursive: true, force: true });
   }
 });
-
-/** Messages, timers and waiters that nobody will look at again. */
-async function leftIn(file: string): Promise<readonly string[]> {
-  const Driver = await loadDriver();
-  const connection = new Driver(file, { enableForeignKeyConstraints: false });
-  try {
-    return ["message", "timer", "waiter"].flatMap((table) => {
-      const rows = connection.prepare(`select * from ${table}`).all();
-      return rows.map((row) => `${file} has left in ${table}: ${JSON.stringify(row)}`);
-    });
-  } finally {
-    connection.close();
-  }
-}
 
 /** Files that are played on at a time. */
 const LANES = 2;

@@ -9,11 +9,12 @@ import { createInterface } from "node:readline";
 import { z } from "zod";
 import type { TaskHubClient } from "../../src/client/task-hub-client.js";
 import { TaskHub } from "../../src/index.js";
-import { miscounts } from "../postgres/counted.js";
+import { fallenTokens, miscounts, ranAgain } from "../postgres/counted.js";
 import { Witness } from "../postgres/members.js";
+import type { Job } from "./load.js";
+import { longestSilence } from "./silence.js";
 import { refusedBeside } from "./sqlite-engine.js";
-import { damage, fallenTokens } from "./sqlite-storm.js";
-import { longestStall } from "./stall.js";
+import { damage, leftIn } from "./sqlite-storm.js";
 import { printSummary } from "./summary.js";
 
 /** What a process dies under: strace with its orders. */
@@ -102,7 +103,9 @@ async function dieAndGoOn(death: Death, survivor: Player): Promise<Verdict> {
     await using connection = await TaskHub.connect({ store: `sqlite:${file}` });
     const { client } = connection;
     const lost = await losses(client, acknowledged, second);
-    const counted = lost.length > 0 ? [] : await miscounts(client, ["job-1", "again-1"], testimonies);
+    const jobs = jobsOf(acknowledged);
+    const accepted = [...jobs.filter(({ instanceId }) => instanceId === "job-1"), "again-1"];
+    const counted = lost.length > 0 ? [] : await miscounts(client, accepted, testimonies);
     const { instances } = await client.list({ runtimeStatus: ["Pending", "Running"] });
     return {
       died: first.over === undefined,
@@ -111,24 +114,28 @@ async function dieAndGoOn(death: Death, survivor: Player): Promise<Verdict> {
         ...counted.map(({ instanceId, problem }) => `${instanceId} ${problem}`),
         ...instances.map(({ instanceId, runtimeStatus }) => `${instanceId} stays ${runtimeStatus}`),
         ...fallenTokens(testimonies),
+        ...(await leftIn(file)),
         ...(await damage(file)),
       ],
       refused: refusedBeside(witness.file).length,
-      recoverMs: longestStall([
-        ...acknowledged.flatMap(({ step, atMs }) => {
-          const [verb, instanceId = ""] = step.split(" ");
-          return verb === "start" || verb === "end" ? [{ instanceId, atMs }] : [];
-        }),
-        ...testimonies,
-      ]),
-      runs: acknowledged.filter(({ started }) => started !== undefined).length,
-      again:
-        testimonies.length -
-        new Set(testimonies.map(({ executionId, taskId }) => `${executionId} ${taskId}`)).size,
+      recoverMs: longestSilence(jobs, testimonies),
+      runs: jobs.length,
+      again: ranAgain(testimonies),
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The starts that were answered, and when their ends were. */
+function jobsOf(acknowledged: readonly Acknowledgement[]): readonly Job[] {
+  const ends = new Map(acknowledged.map(({ step, atMs }) => [step, atMs]));
+  return acknowledged.flatMap(({ step, started: executionId, atMs: acceptedMs }) => {
+    const [verb, instanceId = ""] = step.split(" ");
+    if (verb !== "start" || executionId === undefined) return [];
+    const endedMs = ends.get(`end ${instanceId}`);
+    return [{ instanceId, executionId, acceptedMs, ...(endedMs === undefined ? {} : { endedMs }) }];
+  });
 }
 
 async function playUntilDeath(death: Death, file: string, witness: string): Promise<Played> {
@@ -151,12 +158,11 @@ async function losses(
   const lost: string[] = [];
   if (over === undefined) lost.push("who took it up has died, too");
   else if (over.problem !== undefined) lost.push(`who took it up: ${over.problem}`);
-  for (const { step, started } of acknowledged) {
-    const [verb, instanceId = ""] = step.split(" ");
-    if (verb !== "start" || instanceId === "hold-1") continue;
+  for (const { instanceId, executionId } of jobsOf(acknowledged)) {
+    if (instanceId === "hold-1") continue; // it is purged
     // Begun anew is lost, too.
-    const kept = (await client.listExecutions(instanceId)).map(({ executionId }) => executionId);
-    if (started === undefined || !kept.includes(started)) lost.push(`${step}: execution ${started} is gone`);
+    const kept = (await client.listExecutions(instanceId)).map((execution) => execution.executionId);
+    if (!kept.includes(executionId)) lost.push(`${instanceId}: execution ${executionId} is gone`);
   }
   for (const [instanceId, expected] of Object.entries(EXPECTED)) {
     const found = (await client.getStatus(instanceId))?.runtimeStatus ?? "gone";

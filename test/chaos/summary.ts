@@ -13,28 +13,24 @@ export interface Summary {
   readonly again: number;
   readonly lost: number;
   readonly doubled: number;
-  /** The longest time in which a job that was alive made no progress; undefined where there is no such time. */
+  /** See silence.ts; undefined where nobody measured it. */
   readonly recoverMs: number | undefined;
   readonly seconds: number;
   /** What callers were told before they asked again. */
   readonly errors: string;
 }
 
-const NOT_MEASURED = "–";
+const UNKNOWN = "–";
 
 const COLUMNS: readonly (readonly [head: string, width: number, cell: (summary: Summary) => string])[] = [
   ["fault", 34, ({ fault }) => fault],
   ["runs", 7, ({ runs }) => String(runs)],
   ["injected", 9, ({ injected }) => String(injected)],
-  ["refused", 8, ({ refused }) => String(refused ?? NOT_MEASURED)],
+  ["refused", 8, ({ refused }) => String(refused ?? UNKNOWN)],
   ["again", 6, ({ again }) => String(again)],
   ["lost", 5, ({ lost }) => String(lost)],
   ["doubled", 8, ({ doubled }) => String(doubled)],
-  [
-    "recover s",
-    10,
-    ({ recoverMs }) => (recoverMs === undefined ? NOT_MEASURED : (recoverMs / 1000).toFixed(1)),
-  ],
+  ["recover s", 10, ({ recoverMs }) => (recoverMs === undefined ? UNKNOWN : (recoverMs / 1000).toFixed(1))],
   ["took s", 7, ({ seconds }) => seconds.toFixed(0)],
   ["callers were told", 0, ({ errors }) => errors],
 ];
