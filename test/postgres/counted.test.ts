@@ -95,7 +95,9 @@ test("an event that came twice, was lost, or came too early", async () => {
     [2, 1, 3],
   ]) {
     const { executionId } = await run(notes);
-    const mine = testimonies.filter((line) => line.instanceId === "a-part" || line.executionId === executionId);
+    const mine = testimonies.filter(
+      (line) => line.instanceId === "a-part" || line.executionId === executionId,
+    );
     const found = await problems([{ instanceId: "a", executionId }], mine);
     expect(found).toContain(`a was sent 1 2 3, and has ${notes.join(" ")}`);
     expect(found).toContain(`a took in ${notes.join(" ")}`);
@@ -107,7 +109,9 @@ test("an activity that two processes ran under one token, or under one that had 
   const [first, ...others] = testimonies;
   if (first === undefined) throw new Error("it has not run");
   const again = [first, { ...first, pid: 2 }, ...others];
-  expect(await problems([told], again)).toEqual([`a two processes ran task 0 under token ${first.fencingToken}`]);
+  expect(await problems([told], again)).toEqual([
+    `a two processes ran task 0 under token ${first.fencingToken}`,
+  ]);
   expect(ranAgain(again)).toBe(1);
   const overtaken = [{ ...first, fencingToken: first.fencingToken + 1 }, first, ...others];
   expect(await problems([told], overtaken)).toEqual([]);
