@@ -116,7 +116,7 @@ test("an activity that two processes ran under one token, or under one that had 
   const overtaken = [{ ...first, fencingToken: first.fencingToken + 1 }, first, ...others];
   expect(await problems([told], overtaken)).toEqual([]);
   expect(fallenTokens(overtaken)).toEqual([
-    `a's token fell from ${first.fencingToken + 1} to ${first.fencingToken}`,
+    `a's token fell from ${first.fencingToken + 1} (task 0, process 1) to ${first.fencingToken} (task 0, process 1), 0 ms later`,
   ]);
 });
 

@@ -105,12 +105,18 @@ export function jobOf(instanceId: string): string {
 
 /** Tokens of an ID that fell from one run of its activities to the next. */
 export function fallenTokens(testimonies: readonly Testimony[]): readonly string[] {
-  const highest = new Map<string, number>();
+  const highest = new Map<string, Testimony>();
   const found: string[] = [];
-  for (const { instanceId, fencingToken } of testimonies) {
-    const before = highest.get(instanceId) ?? 0;
-    if (fencingToken < before) found.push(`${instanceId}'s token fell from ${before} to ${fencingToken}`);
-    else highest.set(instanceId, fencingToken);
+  for (const line of testimonies) {
+    const { instanceId, fencingToken, taskId, pid, atMs } = line;
+    const before = highest.get(instanceId);
+    if (before === undefined || fencingToken >= before.fencingToken) highest.set(instanceId, line);
+    else {
+      found.push(
+        `${instanceId}'s token fell from ${before.fencingToken} (task ${before.taskId}, process ${before.pid}) to ` +
+          `${fencingToken} (task ${taskId}, process ${pid}), ${Math.round(atMs - before.atMs)} ms later`,
+      );
+    }
   }
   return found;
 }
