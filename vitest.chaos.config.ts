@@ -9,7 +9,7 @@ export default defineConfig({
     // One fault at a time: each has processes and a server of its own.
     maxWorkers: 1,
     fileParallelism: false,
-    testTimeout: 300_000,
+    testTimeout: 600_000,
     hookTimeout: 60_000,
   },
 });

@@ -155,9 +155,10 @@ function lateness({ samples, speed }: SoakRecord, kind: keyof SoakSample["latene
   const when = kind === "steady" ? "while the engine ran" : "while none ran";
   return {
     what: `lateness of timers due ${when}: p50, p99, max`,
-    seen: `${[0.5, 0.99, 1].map((share) => real(share).toFixed(0)).join(", ")} ms`,
+    seen:
+      late.length === 0 ? "none" : `${[0.5, 0.99, 1].map((share) => real(share).toFixed(0)).join(", ")} ms`,
     limit: goal === undefined ? "" : `p99 < ${goal} ms`,
-    outcome: goal === undefined || real(0.99) < goal ? "kept" : "missed",
+    outcome: late.length === 0 ? "void" : goal === undefined || real(0.99) < goal ? "kept" : "missed",
   };
 }
 

@@ -58,6 +58,8 @@ describe("the report of a soak", () => {
     ["a file that grows on", record((_, n) => ({ fileBytes: (10 + n) * MB }))],
     ["an error of the engine", record((sample) => ({ counts: { ...sample.counts, "error: gave up": 1 } }))],
     ["faults that never came", record(() => ({ counts: {} }))],
+    ["timers of which none was due", record(() => ({ lateness: { steady: [], acrossOutage: [720] } }))],
+    ["outages in which no timer was due", record(() => ({ lateness: { steady: [0], acrossOutage: [] } }))],
     ["rows that a purge left", { ...record(), rest: { ...rest(), remains: new Map([["hist", 1]]) } }],
   ])("fails the run for %s", (_what, spoilt) => {
     expect(reportOf(spoilt).isKept).toBe(false);

@@ -77,3 +77,18 @@ test("memory is read again when an event overtakes another one", () => {
   resident.receive({ ...EVENT, mail: 2 });
   expect(resident.isVoid()).toBe(true);
 });
+
+test("mail of an ended run that comes late does not reach the next one", () => {
+  const resident = new Resident({ ...LOADED, instance: { ...LOADED.instance, run: 2, generation: 2 } }, false);
+  resident.receive({ ...EVENT, run: 1 });
+  expect(resident.takeInbox()).toEqual([]);
+  resident.receive({ ...EVENT, n: 9, run: 2 });
+  expect(resident.takeInbox()).toHaveLength(1);
+});
+
+test("mail of an earlier generation that comes late does not reach the next one", () => {
+  const resident = new Resident({ ...LOADED, instance: { ...LOADED.instance, generation: 2 } }, false);
+  const { run: _run, ...result } = EVENT;
+  resident.receive({ ...result, generation: 1 });
+  expect(resident.takeInbox()).toEqual([]);
+});

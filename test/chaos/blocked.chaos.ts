@@ -13,6 +13,7 @@ test("blocked for one and a half leases between deciding a turn and writing it, 
     fault: "thread blocked before a commit",
     server: server.url,
     member: { store: { leaseTimes: SHORT_LEASE } },
+    overtaken: true,
   });
   await storm.rage(40_000, [500, 1500], () =>
     storm.stall(async (member) => {
@@ -32,19 +33,20 @@ test("activities that block their process for one and a half leases, for 40 s", 
     fault: "activity blocks its process",
     server: server.url,
     member: { store: { leaseTimes: SHORT_LEASE } },
+    overtaken: true,
   });
   const blockers: string[] = [];
   await storm.rage(40_000, [2000, 4000], async () => {
     const id = `blocker-${blockers.length}`;
-    await storm.any().startAll([id], { name: "blocker", input: { blockMs: BLOCK_MS } });
+    blockers.push(id);
+    const input = { blockMs: BLOCK_MS };
+    storm.beside.push(...(await storm.any().startAll([id], { name: "blocker", input })));
     // It bit if somebody else took over what it had, and ran it again.
     const ranTwice = async (): Promise<true | undefined> => {
       const runs = storm.hub.witness.read().filter(({ instanceId }) => instanceId === id);
       return new Set(runs.map(({ pid }) => pid)).size > 1 ? true : undefined;
     };
-    const bit = await until(ranTwice, 2 * BLOCK_MS).catch(() => false);
-    blockers.push(id);
-    return bit;
+    return until(ranTwice, 2 * BLOCK_MS).catch(() => false);
   });
   const found = await storm.any().waitAll(blockers);
   expect(found.filter(({ runtimeStatus }) => runtimeStatus !== "Completed")).toEqual([]);

@@ -2,13 +2,16 @@
 // effect is there and the answer is not. Started once more without a number, it ends what is left: callers repeat what
 // they were not answered, and nothing else. Exits with 0 when it is through.
 //
-//   node every-call.mjs '{"url":"postgres://…","taskHub":"…","witness":FILE,"acknowledged":FILE,"at":12,"way":"after"}'
+//   node every-call.mjs '{"url":"postgres://…","taskHub":"…","witness":FILE,"acknowledged":FILE,"refused":FILE,
+//     "at":12,"way":"after"}'
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { InstanceEndedError, TaskHub } from "../../dist/index.js";
 import { jobs } from "../postgres/jobs.mjs";
 
-const { url, taskHub, witness, acknowledged, leaseTimes, at, way } = JSON.parse(process.argv[2] ?? "{}");
+const { url, taskHub, witness, acknowledged, refused, leaseTimes, at, way } = JSON.parse(
+  process.argv[2] ?? "{}",
+);
 
 // --- A store that kills ------------------------------------------------------------------------------------------
 
@@ -26,11 +29,16 @@ function counted(part) {
         const call = ++calls;
         if (call === at && way === "before") process.kill(process.pid, "SIGKILL");
         const answer = await value.apply(target, args);
+        if (key === "commit") tellRefused(answer);
         if (call === at && way === "after") process.kill(process.pid, "SIGKILL");
         return answer;
       };
     },
   });
+}
+
+function tellRefused(results) {
+  for (const { accepted } of results) if (!accepted) appendFileSync(refused, "refused\n");
 }
 
 async function openStore() {

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { TaskHub } from "../../src/index.js";
-import { miscounts } from "../postgres/counted.js";
+import { fallenTokens, miscounts, ranAgain } from "../postgres/counted.js";
 import { Witness } from "../postgres/members.js";
 
 /** Lives under way at a time. */
@@ -38,6 +38,8 @@ export interface EveryCallResult {
   readonly killed: number;
   /** Starts that were acknowledged. */
   readonly started: number;
+  /** Turns that the store refused to commit. */
+  readonly refused: number;
   readonly again: number;
   readonly lost: readonly string[];
   readonly doubled: readonly string[];
@@ -62,6 +64,7 @@ export async function killAtEveryCall(options: EveryCallOptions): Promise<EveryC
   return {
     killed: sum(({ killed }) => killed),
     started: sum(({ started }) => started),
+    refused: sum(({ refused }) => refused),
     again: sum(({ again }) => again),
     lost: results.flatMap(({ lost }) => lost),
     doubled: results.flatMap(({ doubled }) => doubled),
@@ -71,14 +74,18 @@ export async function killAtEveryCall(options: EveryCallOptions): Promise<EveryC
 async function killAt(at: number, options: EveryCallOptions): Promise<EveryCallResult | "through"> {
   const folder = mkdtempSync(join(tmpdir(), "tenure-every-call-"));
   const place = options.place(at);
-  const files = { witness: join(folder, "witness"), acknowledged: join(folder, "acknowledged") };
+  const files = {
+    witness: join(folder, "witness"),
+    acknowledged: join(folder, "acknowledged"),
+    refused: join(folder, "refused"),
+  };
   const { leaseTimes, way } = options;
   try {
     const killed = await live({ ...place, ...files, leaseTimes, at, way });
     if (killed === 0) return "through";
     const name = `${way} call ${at}`;
     if (killed !== "SIGKILL") throw new Error(`${name}: the process ended by itself, with ${killed}`);
-    const before = acknowledgements(files.acknowledged).length;
+    const before = linesOf(files.acknowledged).length;
     const ended = await live({ ...place, ...files, leaseTimes });
     const lost = ended === 0 ? [] : [`${name}: whoever came after it ended with ${ended}, after ${before}`];
     return await examine({ name, place, ...files, lost });
@@ -93,13 +100,16 @@ async function examine(life: {
   readonly place: Place;
   readonly witness: string;
   readonly acknowledged: string;
+  readonly refused: string;
   readonly lost: readonly string[];
 }): Promise<EveryCallResult> {
   const { name, place } = life;
   const { client, ...connection } = await connected(place);
   try {
     const lost = [...life.lost];
-    const started = acknowledgements(life.acknowledged).flatMap((each) => each.started ?? []);
+    const started = linesOf(life.acknowledged).flatMap(
+      (line) => acknowledgement.parse(JSON.parse(line)).started ?? [],
+    );
     const status = async (id: string) => (await client.getStatus(id))?.runtimeStatus ?? "gone";
     for (const { instanceId, executionId } of started.filter((each) => each.instanceId !== "pause")) {
       // Begun anew is lost, too: what the caller was told is among its executions.
@@ -111,14 +121,18 @@ async function examine(life: {
       if (found !== expected) lost.push(`${name}: ${id} is ${found} and not ${expected}`);
     }
     const testimonies = new Witness(life.witness).read();
-    const counted = lost.length > 0 ? [] : await miscounts(client, ["job", "rounds"], testimonies);
-    const tasks = testimonies.map(({ executionId, taskId }) => `${executionId} ${taskId}`);
+    const jobs = [...started.filter(({ instanceId }) => instanceId === "job"), "rounds"];
+    const counted = lost.length > 0 ? [] : await miscounts(client, jobs, testimonies);
     return {
       killed: 1,
       started: started.length,
-      again: tasks.length - new Set(tasks).size,
+      refused: linesOf(life.refused).length,
+      again: ranAgain(testimonies),
       lost,
-      doubled: counted.map(({ instanceId, problem }) => `${name}: ${instanceId} ${problem}`),
+      doubled: [
+        ...counted.map(({ instanceId, problem }) => `${name}: ${instanceId} ${problem}`),
+        ...fallenTokens(testimonies).map((problem) => `${name}: ${problem}`),
+      ],
     };
   } finally {
     await connection.close();
@@ -138,10 +152,8 @@ const acknowledgement = z.object({
   started: z.object({ instanceId: z.string(), executionId: z.string() }).optional(),
 });
 
-function acknowledgements(file: string): z.infer<typeof acknowledgement>[] {
-  if (!existsSync(file)) return [];
-  const lines = readFileSync(file, "utf8").split("\n").slice(0, -1);
-  return lines.map((line): z.infer<typeof acknowledgement> => acknowledgement.parse(JSON.parse(line)));
+function linesOf(file: string): readonly string[] {
+  return existsSync(file) ? readFileSync(file, "utf8").split("\n").slice(0, -1) : [];
 }
 
 /** Runs the scenario; returns how the process ended. */

@@ -63,6 +63,16 @@ export class Namespace implements AsyncDisposable {
     return Number(first.trim().split(/\s+/)[0]);
   }
 
+  /** How many packets were dropped since the last {@link heal}. */
+  dropped(): number {
+    const rules = Object.values(CHAINS).flatMap((chain) =>
+      this.#tables("-L", chain, "-v", "-x", "-n")
+        .split("\n")
+        .map((line) => line.trim().split(/\s+/)),
+    );
+    return rules.reduce((sum, [packets, , target]) => sum + (target === "DROP" ? Number(packets) : 0), 0);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     // The cables go with it.
     run("ip", "netns", "del", this.#name);

@@ -14,6 +14,7 @@ export class Relay implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #delay: Delay = () => 0;
+  #heldMs = 0;
 
   private constructor(server: Server, port: number, to: number) {
     this.#server = server;
@@ -35,6 +36,12 @@ export class Relay implements AsyncDisposable {
   /** Holds back what arrives from now on, in each direction, in its order. */
   slow(delay: Delay): void {
     this.#delay = delay;
+    this.#heldMs = 0;
+  }
+
+  /** For how long it held back, at most, what it has passed on since the last {@link slow}. */
+  get heldMs(): number {
+    return this.#heldMs;
   }
 
   /** From now on new connections go there; those that are open are broken off. */
@@ -61,11 +68,13 @@ export class Relay implements AsyncDisposable {
     this.#sockets.add(from.setNoDelay(true));
     let before = Promise.resolve();
     const later = (act: () => void): void => {
-      const atMs = performance.now() + this.#delay();
+      const delayMs = this.#delay();
+      const atMs = performance.now() + delayMs;
       before = before.then(async () => {
         const waitMs = atMs - performance.now();
         if (waitMs > 0) await sleep(waitMs);
         act();
+        this.#heldMs = Math.max(this.#heldMs, delayMs);
       });
     };
     from.on("data", (piece) => later(() => to.write(piece)));

@@ -3,13 +3,14 @@
 import process from "node:process";
 import { TaskHub } from "../../dist/index.js";
 import { functionsFor } from "./sqlite-functions.mjs";
+import { openTelling } from "./sqlite-store.mjs";
 
 const { file, witness } = JSON.parse(process.argv[2] ?? "{}");
 
 const log = (level) => (message, fields) =>
   process.stderr.write(`${level}: ${message} ${fields?.error ?? ""}\n`);
 const hub = await TaskHub.open({
-  store: `sqlite:${file}`,
+  store: await openTelling(file, witness),
   functions: functionsFor(witness),
   logger: { debug: () => {}, info: log("info"), warn: log("warn"), error: log("error") },
 });

@@ -1,6 +1,7 @@
 // An engine's process on a SQLite file (sqlite-engine.mjs), and what the tests do to it.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
@@ -121,6 +122,12 @@ export class Engine {
     await this.ended;
     return false;
   }
+}
+
+/** The instances whose turns a store refused to write, as sqlite-store.mjs tells beside the witnesses' file. */
+export function refusedBeside(witness: string): readonly string[] {
+  const file = `${witness}-refused`;
+  return existsSync(file) ? readFileSync(file, "utf8").split("\n").slice(0, -1) : [];
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

@@ -1,40 +1,58 @@
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
-import { type Death, dieEverywhere } from "./sqlite-scenario.js";
-
-/** Files that are played on at a time. */
-const LANES = 2;
+import { killAtEveryCall, type Way } from "./every-call.js";
+import { dieEverywhere } from "./sqlite-scenario.js";
+import { damage, leftIn } from "./sqlite-storm.js";
+import { printSummary } from "./summary.js";
 
 /** Storage calls of the whole scenario, at least: with fewer it would not be what it was. */
 const LEAST_CALLS = 30;
 
-test("a process dies at every storage call, before its effect and after it", async () => {
-  let call = 0;
-  let last = Number.POSITIVE_INFINITY;
-  const deaths = function* (): Generator<Death, undefined> {
-    while (call <= last) {
-      call += 1;
-      yield { dieAt: call, effect: false };
-      yield { dieAt: call, effect: true };
+test.for<Way>(["before", "after"])("killed %s each of its storage calls", async (way) => {
+  const folder = mkdtempSync(join(tmpdir(), "tenure-every-call-"));
+  try {
+    const began = performance.now();
+    const { killed, started, refused, again, lost, doubled } = await killAtEveryCall({
+      way,
+      place: (at) => ({ url: `sqlite:${join(folder, `${at}.db`)}`, taskHub: `killed-at-${at}` }),
+    });
+    const broken: string[] = [];
+    for (const name of readdirSync(folder).filter((each) => each.endsWith(".db"))) {
+      const file = join(folder, name);
+      broken.push(...(await leftIn(file)), ...(await damage(file)));
     }
-  };
-  const each = deaths();
-  const broken = await dieEverywhere(
-    "SIGKILL at each storage call",
-    LANES,
-    () => each.next().value,
-    ({ died }, { dieAt = 0 }) => {
-      if (!died) last = Math.min(last, dieAt); // it came through: there is no such call
-    },
-  );
-  expect(broken).toEqual([]);
-  expect(last).toBeGreaterThan(LEAST_CALLS);
+    printSummary({
+      fault: `SQLite: SIGKILL ${way} storage call 1…${killed}`,
+      runs: started,
+      injected: killed,
+      refused,
+      again,
+      lost: lost.length,
+      doubled: doubled.length + broken.length,
+      recoverMs: undefined,
+      seconds: (performance.now() - began) / 1000,
+      errors: "",
+    });
+    expect([...lost, ...doubled, ...broken]).toEqual([]);
+    expect(killed).toBeGreaterThan(LEAST_CALLS);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
-/** System calls that write the files, and each how manieth of them is a death: one for every write takes too long. */
+/** Files that are played on at a time. */
+const LANES = 2;
+
+/**
+ * System calls that write the files, each how manieth of them is a death (one for every write takes too long), and
+ * how many deaths there must be at least: the series ends with the first process that comes through.
+ */
 const SYSTEM_CALLS = [
-  { name: "a write", calls: "pwrite64", step: 11 },
-  { name: "a flush", calls: "fsync,fdatasync", step: 1 },
+  { name: "a write", calls: "pwrite64", step: 11, least: 25 },
+  { name: "a flush", calls: "fsync,fdatasync", step: 1, least: 25 },
 ] as const;
 
 const noStrace = spawnSync("strace", ["-V"]).error !== undefined;
@@ -42,18 +60,12 @@ if (noStrace) console.log("deaths at system calls: skipped, there is no strace h
 
 test.skipIf(noStrace).each(SYSTEM_CALLS)(
   "a process dies in its transactions, at $name",
-  async ({ name, calls, step }) => {
-    let count = 1 - step;
-    let over = false;
-    const next = (): Death | undefined => {
-      count += step;
-      if (over) return undefined;
-      const under = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${calls}`];
-      return { under: [...under, "-e", `inject=${calls}:signal=SIGKILL:when=${count}`] };
-    };
-    const broken = await dieEverywhere(`SIGKILL at ${name}`, LANES, next, ({ died }) => {
-      over ||= !died;
+  async ({ name, calls, step, least }) => {
+    const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${calls}`];
+    const { died, broken } = await dieEverywhere(`SIGKILL at ${name}`, LANES, (nth) => {
+      return [...strace, "-e", `inject=${calls}:signal=SIGKILL:when=${1 + (nth - 1) * step}`];
     });
     expect(broken).toEqual([]);
+    expect(died).toBeGreaterThanOrEqual(least);
   },
 );

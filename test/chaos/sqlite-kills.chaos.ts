@@ -3,15 +3,16 @@ import { expect, test } from "vitest";
 import { SqliteStorm } from "./sqlite-storm.js";
 import { between } from "./storm.js";
 
-/** For how long engines are killed. */
-const RAGES_MS = 30_000;
+/** For how long engines are killed, and how long each lives. */
+const RAGES_MS = 60_000;
+const LIVES_MS = [500, 5000] as const;
 
-test("the engine is killed with SIGKILL at random, and started again, for 30 s", async () => {
+test("the engine is killed with SIGKILL at random, and started again, for 60 s", async () => {
   await using storm = await SqliteStorm.begin({ fault: "SIGKILL of the engine" });
   await storm.rage(async () => {
     const over = AbortSignal.timeout(RAGES_MS);
     while (!over.aborted) {
-      await sleep(between(50, 900));
+      await sleep(between(...LIVES_MS));
       const { engine } = storm;
       await engine.kill();
       // One that was not at work shows nothing.

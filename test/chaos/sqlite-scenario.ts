@@ -1,135 +1,214 @@
-// Plays sqlite-scenario.mjs on files of their own, kills it somewhere, has another process take up what is left, and
-// says what became of what was acknowledged.
+// Plays sqlite-scenario.mjs on files of their own, kills it in a system call, has another process take up what is left,
+// and says what became of what was acknowledged.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface, type Interface } from "node:readline";
+import { createInterface } from "node:readline";
+import { z } from "zod";
 import type { TaskHubClient } from "../../src/client/task-hub-client.js";
 import { TaskHub } from "../../src/index.js";
-import { miscounts } from "../postgres/counted.js";
+import { fallenTokens, miscounts, ranAgain } from "../postgres/counted.js";
 import { Witness } from "../postgres/members.js";
-import { damage, fallenTokens } from "./sqlite-storm.js";
+import type { Job } from "./load.js";
+import { longestSilence } from "./silence.js";
+import { refusedBeside } from "./sqlite-engine.js";
+import { damage, leftIn } from "./sqlite-storm.js";
 import { printSummary } from "./summary.js";
 
-/** Where a process dies. */
-export interface Death {
-  /** What Node is started by, e.g. strace with its orders. */
-  readonly under?: readonly string[];
-  /** At which storage call it kills itself, and whether that call has its effect. */
-  readonly dieAt?: number;
-  readonly effect?: boolean;
+/** What a process dies under: strace with its orders. */
+export type Death = readonly string[];
+
+const line = z.object({
+  acknowledged: z.string().optional(),
+  /** The execution that a start began. */
+  started: z.string().optional(),
+  atMs: z.number().optional(),
+  /** It was played to its end; what went wrong, if anything did. */
+  over: z.string().nullish(),
+});
+
+interface Acknowledgement {
+  /** A verb, and the instance that it was about. */
+  readonly step: string;
+  readonly started: string | undefined;
+  readonly atMs: number;
 }
 
-interface Ended {
-  readonly died: boolean;
-  readonly acknowledged: readonly string[];
+/** What came of one who played: undefined where it died in it. */
+interface Played {
+  readonly acknowledged: readonly Acknowledgement[];
+  readonly over: { readonly problem: string | undefined } | undefined;
 }
 
-/** Plays on after deaths: one process for many files, because to start one costs more than to play. */
-export class Survivor implements AsyncDisposable {
-  readonly #child = launch([]);
+/** Plays, for as long as it lives. */
+class Player implements AsyncDisposable {
+  readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
 
-  constructor() {
-    this.#lines = linesOf(this.#child)[Symbol.asyncIterator]();
+  constructor(under: Death = []) {
+    const [command, ...args] = [...under, process.execPath];
+    const program = join(import.meta.dirname, "sqlite-scenario.mjs");
+    this.#child = spawn(command ?? process.execPath, [...args, program], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    this.#child.stdin?.on("error", () => {}); // it may be dead
+    if (this.#child.stdout === null) throw new TypeError("its output is not piped");
+    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
 
-  /** Takes up what is in the file, and plays it to its end. */
-  async play(file: string, witness: string): Promise<void> {
-    this.#child.stdin?.write(`${JSON.stringify({ file, witness })}\n`);
+  /** Takes up what is in the file, but for steps that were answered before. */
+  async play(file: string, witness: string, before: readonly Acknowledgement[] = []): Promise<Played> {
+    const done = before.map(({ step }) => step);
+    this.#child.stdin?.write(`${JSON.stringify({ file, witness, done })}\n`);
+    const acknowledged: Acknowledgement[] = [];
     for (;;) {
-      const line = await this.#lines.next();
-      if (line.done === true) throw new Error("who was to take it up has died, too");
-      if (line.value.startsWith("done")) return;
+      const next = await this.#lines.next();
+      if (next.done === true) return { acknowledged, over: undefined };
+      const said = line.parse(JSON.parse(next.value));
+      if (said.acknowledged === undefined) return { acknowledged, over: { problem: said.over ?? undefined } };
+      acknowledged.push({ step: said.acknowledged, started: said.started, atMs: said.atMs ?? 0 });
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const ended = once(this.#child, "exit");
+    const { exitCode, signalCode } = this.#child;
+    const ended = exitCode === null && signalCode === null ? once(this.#child, "exit") : undefined;
     this.#child.stdin?.end();
     await ended;
   }
 }
 
-export interface Verdict {
+interface Verdict {
   readonly died: boolean;
   readonly lost: readonly string[];
   readonly broken: readonly string[];
-  /** From the start of the next process's play to its end. */
+  readonly refused: number;
   readonly recoverMs: number;
   readonly runs: number;
   readonly again: number;
 }
 
 /** One death, and what came after it. */
-export async function dieAndGoOn(death: Death, survivor: Survivor): Promise<Verdict> {
+async function dieAndGoOn(death: Death, survivor: Player): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), "tenure-death-"));
   try {
     const file = join(folder, "hub.db");
     const witness = new Witness(join(folder, "witness"));
-    const { died, acknowledged } = await playUntilDeath(death, file, witness.file);
-    const beganMs = performance.now();
+    const first = await playUntilDeath(death, file, witness.file);
+    const second = await survivor.play(file, witness.file, first.acknowledged);
+    const acknowledged = [...first.acknowledged, ...second.acknowledged];
+    const testimonies = witness.read();
     await using connection = await TaskHub.connect({ store: `sqlite:${file}` });
     const { client } = connection;
-    const lost = await missing(client, acknowledged);
-    await survivor.play(file, witness.file);
-    const testimonies = witness.read();
-    const counted = await miscounts(client, ["job-1", "again-1"], testimonies);
-    const executions = (await client.listExecutions("again-1")).length;
+    const lost = await losses(client, acknowledged, second);
+    const jobs = jobsOf(acknowledged);
+    const accepted = [...jobs.filter(({ instanceId }) => instanceId === "job-1"), "again-1"];
+    const counted = lost.length > 0 ? [] : await miscounts(client, accepted, testimonies);
     const { instances } = await client.list({ runtimeStatus: ["Pending", "Running"] });
     return {
-      died,
+      died: first.over === undefined,
       lost,
       broken: [
         ...counted.map(({ instanceId, problem }) => `${instanceId} ${problem}`),
-        ...(executions === 3 ? [] : [`again-1 had ${executions} executions`]),
-        ...((await client.getStatus("hold-1")) === undefined ? [] : ["hold-1 is there after its purge"]),
         ...instances.map(({ instanceId, runtimeStatus }) => `${instanceId} stays ${runtimeStatus}`),
         ...fallenTokens(testimonies),
+        ...(await leftIn(file)),
         ...(await damage(file)),
       ],
-      recoverMs: performance.now() - beganMs,
-      runs: new Set(acknowledged.filter((what) => what.startsWith("start "))).size,
-      again:
-        testimonies.length -
-        new Set(testimonies.map(({ executionId, taskId }) => `${executionId} ${taskId}`)).size,
+      refused: refusedBeside(witness.file).length,
+      recoverMs: longestSilence(jobs, testimonies),
+      runs: jobs.length,
+      again: ranAgain(testimonies),
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Dies again and again, each time elsewhere; prints the line of the table. @returns what was broken. */
+/** The starts that were answered, and when their ends were. */
+function jobsOf(acknowledged: readonly Acknowledgement[]): readonly Job[] {
+  const ends = new Map(acknowledged.map(({ step, atMs }) => [step, atMs]));
+  return acknowledged.flatMap(({ step, started: executionId, atMs: acceptedMs }) => {
+    const [verb, instanceId = ""] = step.split(" ");
+    if (verb !== "start" || executionId === undefined) return [];
+    const endedMs = ends.get(`end ${instanceId}`);
+    return [{ instanceId, executionId, acceptedMs, ...(endedMs === undefined ? {} : { endedMs }) }];
+  });
+}
+
+async function playUntilDeath(death: Death, file: string, witness: string): Promise<Played> {
+  await using doomed = new Player(death);
+  const played = await doomed.play(file, witness);
+  const problem = played.over?.problem;
+  if (problem !== undefined) throw new Error(`it failed instead of dying: ${problem}`);
+  return played;
+}
+
+/**
+ * What was acknowledged, or had to come of it, and is not so. No step was asked twice that had been answered, so that
+ * what was lost is missing in the end.
+ */
+async function losses(
+  client: TaskHubClient,
+  acknowledged: readonly Acknowledgement[],
+  { over }: Played,
+): Promise<readonly string[]> {
+  const lost: string[] = [];
+  if (over === undefined) lost.push("who took it up has died, too");
+  else if (over.problem !== undefined) lost.push(`who took it up: ${over.problem}`);
+  for (const { instanceId, executionId } of jobsOf(acknowledged)) {
+    if (instanceId === "hold-1") continue; // it is purged
+    // Begun anew is lost, too.
+    const kept = (await client.listExecutions(instanceId)).map((execution) => execution.executionId);
+    if (!kept.includes(executionId)) lost.push(`${instanceId}: execution ${executionId} is gone`);
+  }
+  for (const [instanceId, expected] of Object.entries(EXPECTED)) {
+    const found = (await client.getStatus(instanceId))?.runtimeStatus ?? "gone";
+    if (found !== expected) lost.push(`${instanceId} is ${found} and not ${expected}`);
+  }
+  const rounds = (await client.listExecutions("again-1")).length;
+  if (rounds !== 3) lost.push(`again-1 had ${rounds} executions`);
+  return lost;
+}
+
+/** How the scenario ends, whoever has died in it. */
+const EXPECTED = { "job-1": "Completed", "again-1": "Completed", "hold-1": "gone" };
+
+/**
+ * Dies again and again, each time elsewhere, until it is through without dying; prints the line of the table.
+ * @returns how often it died, and what was broken.
+ */
 export async function dieEverywhere(
   fault: string,
   lanes: number,
-  next: () => Death | undefined,
-  onVerdict: (verdict: Verdict, death: Death) => void = () => {},
-): Promise<readonly string[]> {
+  deathAt: (nth: number) => Death,
+): Promise<{ readonly died: number; readonly broken: readonly string[] }> {
   const beganMs = performance.now();
   const verdicts: Verdict[] = [];
   const broken: string[] = [];
+  let next = 0;
+  let through = false;
   const lane = async (): Promise<void> => {
-    await using survivor = new Survivor();
-    for (let death = next(); death !== undefined; death = next()) {
-      const verdict = await dieAndGoOn(death, survivor);
+    await using survivor = new Player();
+    while (!through) {
+      const nth = ++next;
+      const verdict = await dieAndGoOn(deathAt(nth), survivor);
       verdicts.push(verdict);
-      for (const problem of [...verdict.lost, ...verdict.broken])
-        broken.push(`${JSON.stringify(death)}: ${problem}`);
-      onVerdict(verdict, death);
+      for (const problem of [...verdict.lost, ...verdict.broken]) broken.push(`death ${nth}: ${problem}`);
+      if (!verdict.died) through = true;
     }
   };
   await Promise.all(Array.from({ length: lanes }, lane));
   const sum = (of: (verdict: Verdict) => number): number =>
     verdicts.reduce((total, verdict) => total + of(verdict), 0);
-  const injected = sum(({ died }) => (died ? 1 : 0));
+  const died = sum((verdict) => (verdict.died ? 1 : 0));
   printSummary({
     fault: `SQLite: ${fault}`,
     runs: sum(({ runs }) => runs),
-    injected,
-    refused: 0,
+    injected: died,
+    refused: sum(({ refused }) => refused),
     again: sum(({ again }) => again),
     lost: sum(({ lost }) => lost.length),
     doubled: sum((verdict) => verdict.broken.length),
@@ -137,61 +216,5 @@ export async function dieEverywhere(
     seconds: (performance.now() - beganMs) / 1000,
     errors: "",
   });
-  return injected === 0 ? [...broken, "nothing died: this shows nothing"] : broken;
-}
-
-async function playUntilDeath(
-  { under = [], dieAt, effect }: Death,
-  file: string,
-  witness: string,
-): Promise<Ended> {
-  const child = launch(under);
-  const ended = once(child, "exit");
-  child.stdin?.on("error", () => {}); // it may be dead
-  child.stdin?.end(`${JSON.stringify({ file, witness, dieAt, effect })}\n`);
-  const acknowledged: string[] = [];
-  let done = false;
-  for await (const line of linesOf(child)) {
-    if (line.startsWith("acknowledged ")) acknowledged.push(line.slice("acknowledged ".length));
-    if (line.startsWith("done ")) done = true;
-  }
-  await ended;
-  if (!done && child.exitCode === 1) throw new Error("it failed instead of dying");
-  return { died: !done, acknowledged };
-}
-
-/** What was acknowledged and is not to be seen. */
-async function missing(client: TaskHubClient, acknowledged: readonly string[]): Promise<readonly string[]> {
-  const found: string[] = [];
-  const isOver = (await client.getStatus("hold-1"))?.runtimeStatus ?? "Terminated";
-  for (const what of acknowledged) {
-    const [verb, instanceId = ""] = what.split(" ");
-    const status = await client.getStatus(instanceId);
-    // Whose purge was under way may be gone.
-    if (
-      verb === "start" &&
-      status === undefined &&
-      !(instanceId === "hold-1" && acknowledged.includes("terminate hold-1"))
-    )
-      found.push(`${what} was acknowledged, and it is not there`);
-    if (verb === "terminate" && isOver !== "Terminated")
-      found.push(`${what} was acknowledged, and it is ${isOver}`);
-    if (verb === "purge" && status !== undefined) found.push(`${what} was acknowledged, and it is there`);
-  }
-  return found;
-}
-
-function launch(under: readonly string[]): ChildProcess {
-  const [command, ...rest] = [...under, process.execPath];
-  const args = [
-    ...rest,
-
-    join(import.meta.dirname, "sqlite-scenario.mjs"),
-  ];
-  return spawn(command ?? process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
-}
-
-function linesOf({ stdout }: ChildProcess): Interface {
-  if (stdout === null) throw new TypeError("its output is not piped");
-  return createInterface({ input: stdout });
+  return { died, broken };
 }

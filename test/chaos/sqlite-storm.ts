@@ -6,10 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TaskHub, type TaskHubConnection } from "../../src/index.js";
 import { loadDriver } from "../../src/stores/sqlite/driver.js";
-import { miscounts } from "../postgres/counted.js";
-import { type Testimony, until, Witness } from "../postgres/members.js";
+import { fallenTokens, miscounts, ranAgain } from "../postgres/counted.js";
+import { until, Witness } from "../postgres/members.js";
 import { Load } from "./load.js";
-import { Engine, type EngineOptions } from "./sqlite-engine.js";
+import { longestSilence } from "./silence.js";
+import { Engine, type EngineOptions, refusedBeside } from "./sqlite-engine.js";
 import { printSummary, type Summary } from "./summary.js";
 
 /** How many jobs are under way at a time. */
@@ -35,6 +36,8 @@ export class SqliteStorm implements AsyncDisposable {
   readonly connection: TaskHubConnection;
   /** How often the fault was brought about, and bit. */
   injected = 0;
+  /** Whom those ask who start the same IDs at the same time. */
+  readonly #rival: TaskHubConnection;
   readonly #fault: string;
   readonly #own: string;
   readonly #engines: Engine[] = [];
@@ -46,15 +49,18 @@ export class SqliteStorm implements AsyncDisposable {
     readonly own: string;
     readonly inFlight: number;
     readonly connection: TaskHubConnection;
+    readonly rival: TaskHubConnection;
   }) {
     this.#fault = parts.fault;
     this.#own = parts.own;
     this.file = parts.file;
     this.connection = parts.connection;
+    this.#rival = parts.rival;
     // Never beside the file: where its disk is full, activities testify all the same.
     this.witness = new Witness(join(parts.own, "witness"));
     this.load = new Load({
       client: parts.connection.client,
+      rival: parts.rival.client,
       prefix: `job-${randomBytes(2).toString("hex")}`,
       inFlight: parts.inFlight,
     });
@@ -65,7 +71,8 @@ export class SqliteStorm implements AsyncDisposable {
     const own = mkdtempSync(join(tmpdir(), "tenure-storm-"));
     const file = join(folder ?? own, "hub.db");
     const connection = await TaskHub.connect({ store: `sqlite:${file}` });
-    const storm = new SqliteStorm({ fault, file, own, inFlight, connection });
+    const rival = await TaskHub.connect({ store: `sqlite:${file}` });
+    const storm = new SqliteStorm({ fault, file, own, inFlight, connection, rival });
     await storm.start(engine);
     return storm;
   }
@@ -91,6 +98,11 @@ export class SqliteStorm implements AsyncDisposable {
     return engine;
   }
 
+  /** The instances whose turns engines decided and the store refused, as often as it did. */
+  get refused(): readonly string[] {
+    return refusedBeside(this.witness.file);
+  }
+
   /** Callers start jobs while `inject` does it, again and again if it likes; returns once all jobs have ended. */
   async rage(inject: () => Promise<void>): Promise<void> {
     const over = new AbortController();
@@ -102,8 +114,9 @@ export class SqliteStorm implements AsyncDisposable {
 
   /** Sums up, prints the table's line, and tells which promises were broken. */
   async settle(): Promise<Summary & { readonly broken: readonly string[] }> {
+    const unsettled = await this.#unsettled();
     const testimonies = this.witness.read();
-    const { started: jobs, lost, errors } = this.load;
+    const { started: jobs, lost, disputed, errors } = this.load;
     const { client } = this.connection;
     const counted = await miscounts(
       client,
@@ -114,20 +127,21 @@ export class SqliteStorm implements AsyncDisposable {
       fault: `SQLite: ${this.#fault}`,
       runs: jobs.length,
       injected: this.injected,
-      refused: 0,
-      again: testimonies.length - new Set(testimonies.map(taskOf)).size,
+      refused: this.refused.length,
+      again: ranAgain(testimonies),
       lost: lost.length,
       doubled: counted.length,
-      recoverMs: longestPause(testimonies),
+      recoverMs: longestSilence(jobs, testimonies),
       seconds: (performance.now() - this.#began) / 1000,
       errors: [...errors].map(([code, count]) => `${count} ${code}`).join(", "),
     };
     printSummary(summary);
     const broken = [
-      ...lost.map((job) => `${job} was acknowledged and did not complete`),
+      ...lost.map(({ instanceId }) => `${instanceId} was acknowledged and did not complete`),
+      ...disputed,
       ...counted.map(({ instanceId, problem }) => `${instanceId} ${problem}`),
       ...fallenTokens(testimonies),
-      ...(await this.#idle()),
+      ...unsettled,
       ...(await damage(this.file)),
       // Void, and not passed.
       ...(summary.injected === 0 ? ["the fault never bit: this shows nothing"] : []),
@@ -137,23 +151,39 @@ export class SqliteStorm implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#engines.map((engine) => engine.kill()));
-    await this.connection.close();
+    await Promise.all([this.connection.close(), this.#rival.close()]);
     rmSync(this.#own, { recursive: true, force: true });
   }
 
-  /** All callers have left: whatever still lives then had work to do, and nobody does it. */
-  async #idle(): Promise<readonly string[]> {
-    const live = async (): Promise<readonly string[]> => {
-      const { instances } = await this.connection.client.list({ runtimeStatus: ["Pending", "Running"] });
-      return instances.map(({ instanceId, runtimeStatus }) => `${instanceId} stays ${runtimeStatus}`);
+  /** All callers have left: whatever still lives has work to do that nobody does, and rows that are left are forgotten. */
+  async #unsettled(): Promise<readonly string[]> {
+    const look = async (): Promise<readonly string[]> => {
+      const { instances } = await this.connection.client.list({
+        runtimeStatus: ["Pending", "Running"],
+        top: 1000,
+      });
+      return [
+        ...instances.map(({ instanceId, runtimeStatus }) => `${instanceId} stays ${runtimeStatus}`),
+        ...(await leftIn(this.file)),
+      ];
     };
-    await until(async () => ((await live()).length === 0 ? true : undefined), IDLE_MS).catch(() => {});
-    return live();
+    await until(async () => ((await look()).length === 0 ? true : undefined), IDLE_MS).catch(() => {});
+    return look();
   }
 }
 
-function taskOf({ executionId, taskId }: Testimony): string {
-  return `${executionId} ${taskId}`;
+/** Rows that nobody will look at again, once nothing is under way; none, normally. */
+export async function leftIn(file: string): Promise<readonly string[]> {
+  const Driver = await loadDriver();
+  const connection = new Driver(file, { enableForeignKeyConstraints: false });
+  try {
+    return ["message", "timer", "waiter"].flatMap((table) => {
+      const rows = connection.prepare(`select * from ${table}`).all();
+      return rows.map((row) => `left in ${table}: ${JSON.stringify(row)}`);
+    });
+  } finally {
+    connection.close();
+  }
 }
 
 /** What an integrity check of the file finds; nothing, normally. */
@@ -171,22 +201,4 @@ export async function damage(file: string): Promise<readonly string[]> {
   } finally {
     connection.close();
   }
-}
-
-/** Tokens of an ID that fell from one run of its activities to the next. */
-export function fallenTokens(testimonies: readonly Testimony[]): readonly string[] {
-  const highest = new Map<string, number>();
-  const found: string[] = [];
-  for (const { instanceId, fencingToken } of testimonies) {
-    const before = highest.get(instanceId) ?? 0;
-    if (fencingToken < before) found.push(`${instanceId}'s token fell from ${before} to ${fencingToken}`);
-    else highest.set(instanceId, fencingToken);
-  }
-  return found;
-}
-
-/** The longest time that no activity ran anywhere: how long the engine was missed. */
-function longestPause(testimonies: readonly Testimony[]): number {
-  const times = testimonies.map(({ atMs }) => atMs);
-  return times.reduce((longest, atMs, index) => Math.max(longest, atMs - (times[index - 1] ?? atMs)), 0);
 }

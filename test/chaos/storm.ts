@@ -3,9 +3,10 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TaskHubClient } from "../../src/client/task-hub-client.js";
 import { TaskHub, type TaskHubConnection } from "../../src/index.js";
-import { miscounts } from "../postgres/counted.js";
-import { type Member, type MemberOptions, SharedHub, type Testimony, until } from "../postgres/members.js";
+import { type Accepted, fallenTokens, miscounts, ranAgain } from "../postgres/counted.js";
+import { type Member, type MemberOptions, SharedHub, until } from "../postgres/members.js";
 import { Load } from "./load.js";
+import { longestSilence } from "./silence.js";
 import { printSummary, type Summary } from "./summary.js";
 
 /** How many jobs are under way at a time. */
@@ -16,6 +17,12 @@ export const SHORT_LEASE = { leaseMs: 2000, renewMs: 400, lateMs: 800 };
 
 /** How long a process that runs again has to write what it had decided. */
 const REFUSAL_MS = 5000;
+
+/** Once the faults are off, a live instance that has something to do must have gone on within this time. */
+const IDLE_MS = 10_000;
+
+/** What waits for somebody who does not come, on purpose: it has nothing to do. */
+const WAITS = "hold";
 
 export interface StormOptions {
   /** What is done to them: the table's first column. */
@@ -29,6 +36,11 @@ export interface StormOptions {
   readonly member?: Omit<MemberOptions, "url" | "witness">;
   /** Added to the URL of the hub. */
   readonly parameters?: Readonly<Record<string, string>>;
+  /**
+   * Whether a process can go on although others have taken over what it had: until it notices, its activities run under
+   * tokens that are lower than those of its successors.
+   */
+  readonly overtaken?: true;
 }
 
 /** Three processes and their callers, while something is done to them. */
@@ -37,23 +49,33 @@ export class Storm implements AsyncDisposable {
   /** Those that run now. */
   readonly members: Member[] = [];
   readonly load: Load;
+  /** What was started beside the load: it is counted likewise. */
+  readonly beside: Accepted[] = [];
   /** How often the fault was brought about, and bit: it befell somebody who was at work. */
   injected = 0;
   readonly #options: StormOptions;
   readonly #connection: TaskHubConnection;
+  readonly #rival: TaskHubConnection;
   readonly #began = performance.now();
 
-  private constructor(options: StormOptions, hub: SharedHub, connection: TaskHubConnection) {
+  private constructor(
+    options: StormOptions,
+    hub: SharedHub,
+    connection: TaskHubConnection,
+    rival: TaskHubConnection,
+  ) {
     this.#options = options;
     this.hub = hub;
     this.#connection = connection;
+    this.#rival = rival;
     this.load = this.newLoad(options.name);
   }
 
   static async begin(options: StormOptions): Promise<Storm> {
     const hub = new SharedHub(options.server, options.parameters);
     const connection = await TaskHub.connect({ store: hub.url });
-    const storm = new Storm(options, hub, connection);
+    const rival = await TaskHub.connect({ store: hub.url });
+    const storm = new Storm(options, hub, connection, rival);
     await storm.join(options.processes ?? 3);
     return storm;
   }
@@ -67,6 +89,7 @@ export class Storm implements AsyncDisposable {
   newLoad(name = "job"): Load {
     return new Load({
       client: this.#connection.client,
+      rival: this.#rival.client,
       prefix: `${name}-${randomBytes(2).toString("hex")}`,
       inFlight: this.#options.inFlight ?? IN_FLIGHT,
       name,
@@ -132,27 +155,28 @@ export class Storm implements AsyncDisposable {
     return member;
   }
 
-  /** Sums up, prints the table's line, and tells which promises were broken. */
+  /** Once the faults are off: sums up, prints the table's line, and tells which promises were broken. */
   async settle(
     loads: readonly Load[] = [this.load],
   ): Promise<Summary & { readonly broken: readonly string[] }> {
+    const unsettled = await this.#unsettled();
     const testimonies = this.hub.witness.read();
     const jobs = loads.flatMap(({ started }) => started);
     const lost = loads.flatMap((load) => load.lost);
     const found = await miscounts(
       this.#connection.client,
-      jobs.filter((job) => !lost.includes(job)),
+      [...jobs.filter((job) => !lost.includes(job)), ...this.beside],
       testimonies,
     );
     const summary: Summary = {
       fault: this.#options.fault,
-      runs: jobs.length,
+      runs: jobs.length + this.beside.length,
       injected: this.injected,
       refused: this.hub.members.reduce((sum, { refused }) => sum + refused.length, 0),
-      again: testimonies.length - new Set(testimonies.map(taskOf)).size,
+      again: ranAgain(testimonies),
       lost: lost.length,
       doubled: found.length,
-      recoverMs: longestPause(testimonies),
+      recoverMs: longestSilence(jobs, testimonies),
       seconds: (performance.now() - this.#began) / 1000,
       errors: loads
         .flatMap(({ errors }) => [...errors].map(([code, count]) => `${count} ${code}`))
@@ -162,33 +186,34 @@ export class Storm implements AsyncDisposable {
     // Void, and not passed.
     const without = summary.injected === 0 ? ["the fault never bit: this shows nothing"] : [];
     const broken = [
-      ...lost.map((job) => `${job} was acknowledged and did not complete`),
+      ...lost.map(({ instanceId }) => `${instanceId} was acknowledged and did not complete`),
+      ...loads.flatMap(({ disputed }) => disputed),
       ...found.map(({ instanceId, problem }) => `${instanceId} ${problem}`),
+      ...(this.#options.overtaken ? [] : fallenTokens(testimonies)),
+      ...unsettled,
       ...without,
     ];
     return { ...summary, broken };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#connection.close();
+    await Promise.all([this.#connection.close(), this.#rival.close()]);
     await this.hub[Symbol.asyncDispose]();
   }
-}
 
-function taskOf({ executionId, taskId }: Testimony): string {
-  return `${executionId} ${taskId}`;
-}
-
-/** The longest time that a job stood between two of its steps: how long its owner was missed. */
-function longestPause(testimonies: readonly Testimony[]): number {
-  const last = new Map<string, number>();
-  let longest = 0;
-  for (const { instanceId, atMs } of testimonies) {
-    const before = last.get(instanceId);
-    if (before !== undefined) longest = Math.max(longest, atMs - before);
-    last.set(instanceId, atMs);
+  /** All callers have left: whatever still lives has work to do that nobody does, and rows that are left are forgotten. */
+  async #unsettled(): Promise<readonly string[]> {
+    const look = async (): Promise<readonly string[]> => {
+      const { instances } = await this.client.list({ runtimeStatus: ["Pending", "Running"], top: 1000 });
+      const idle = instances.filter(({ name }) => name !== WAITS);
+      return [
+        ...idle.map(({ instanceId, runtimeStatus }) => `${instanceId} stays ${runtimeStatus}`),
+        ...(await this.hub.left()).map((rows) => `${rows} is left`),
+      ];
+    };
+    await until(async () => ((await look()).length === 0 ? true : undefined), IDLE_MS).catch(() => {});
+    return look();
   }
-  return longest;
 }
 
 export function between(least: number, most: number): number {

@@ -7,28 +7,30 @@ export interface Summary {
   /** Jobs that were acknowledged. */
   readonly runs: number;
   readonly injected: number;
-  /** Turns that the store refused to commit. */
-  readonly refused: number;
+  /** Turns that the store refused to commit; undefined where nobody counted them. */
+  readonly refused: number | undefined;
   /** Activities that ran once more than their result needed. */
   readonly again: number;
   readonly lost: number;
   readonly doubled: number;
-  /** The longest time between two steps of a job. */
-  readonly recoverMs: number;
+  /** See silence.ts; undefined where nobody measured it. */
+  readonly recoverMs: number | undefined;
   readonly seconds: number;
   /** What callers were told before they asked again. */
   readonly errors: string;
 }
 
+const UNKNOWN = "–";
+
 const COLUMNS: readonly (readonly [head: string, width: number, cell: (summary: Summary) => string])[] = [
   ["fault", 34, ({ fault }) => fault],
   ["runs", 7, ({ runs }) => String(runs)],
   ["injected", 9, ({ injected }) => String(injected)],
-  ["refused", 8, ({ refused }) => String(refused)],
+  ["refused", 8, ({ refused }) => String(refused ?? UNKNOWN)],
   ["again", 6, ({ again }) => String(again)],
   ["lost", 5, ({ lost }) => String(lost)],
   ["doubled", 8, ({ doubled }) => String(doubled)],
-  ["recover s", 10, ({ recoverMs }) => (recoverMs / 1000).toFixed(1)],
+  ["recover s", 10, ({ recoverMs }) => (recoverMs === undefined ? UNKNOWN : (recoverMs / 1000).toFixed(1))],
   ["took s", 7, ({ seconds }) => seconds.toFixed(0)],
   ["callers were told", 0, ({ errors }) => errors],
 ];

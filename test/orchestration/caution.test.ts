@@ -141,6 +141,33 @@ onEveryStore("after workers have ended one after the other", (open) => {
   });
 });
 
+onEveryStore("with more suspects than the time suffices for", (open) => {
+  test("the careful workers do not all watch the same ones first", async () => {
+    const began: string[] = [];
+    const stores: Store[] = [];
+    const work = activity("work", async (ctx) => {
+      began.push(ctx.instanceId);
+      await gate().passed;
+    });
+    const job = orchestration("job", async (ctx) => ctx.callActivity(work));
+    const hub = await open([job, work], {}, (store) => {
+      stores.push(store);
+      return storeWith(store, { recordStrike: async () => {} }); // or the one that was watched comes first
+    });
+    for (let n = 1; n <= 12; n++) await hub.client.startNew(job, { instanceId: `job-${n}` });
+    await hub.idle(LEAVE);
+    const first = new Set<string | undefined>();
+    for (let ended = 1; ended <= 8; ended++) {
+      await hub.stop();
+      await stores.at(-1)?.changeSetting(PROBATION_SETTING, '["gone-1","gone-2"]');
+      began.length = 0;
+      await hub.start();
+      first.add(began[0]);
+    }
+    expect(first.size).toBeGreaterThan(1);
+  });
+});
+
 onEveryStore("after a single unclean end", (open) => {
   test("nothing is written, and all go on together", async () => {
     const held = gate();

@@ -27,11 +27,12 @@ export function jobs(witness) {
     return result;
   });
 
-  /** Steps one after the other; an event between them, a child and a timer, where they are asked for. */
+  /** Steps one after the other; then so many events, a child and a timer, where they are asked for. */
   async function work(ctx, { steps = 3, ms = 0, note = false, child = false, pauseMs = 0 } = {}) {
     const results = [];
     for (let index = 0; index < steps; index++) results.push(await ctx.callActivity(step, { ms }));
-    const noted = note ? await ctx.waitForExternalEvent("note") : null;
+    const noted = [];
+    while (noted.length < Number(note)) noted.push(await ctx.waitForExternalEvent("note"));
     const part = child
       ? await ctx.callSubOrchestrator("part", { ms }, { instanceId: `${ctx.instanceId}-part` })
       : null;

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { z } from "zod";
 import { freshSchema } from "../postgres-schema.js";
+import { leftIn } from "./left.js";
 
 /** The store's options that tests shorten, and the functions that a process has registered: all by default. */
 export interface MemberOptions {
@@ -237,6 +238,11 @@ export class SharedHub implements AsyncDisposable {
     return members;
   }
 
+  /** Messages, timers, tasks and waiters that are there. */
+  async left(): Promise<readonly string[]> {
+    return leftIn(this.#server, this.#schema);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.members.map((member) => member.kill()));
     rmSync(this.#folder, { recursive: true, force: true });
@@ -262,6 +268,11 @@ const testimony = z.object({
 
 /** A run of an activity. */
 export type Testimony = z.infer<typeof testimony>;
+
+/** The clock of {@link Testimony.atMs}: the machine's monotonic one, the same in all its processes. */
+export function witnessMs(): number {
+  return Number(process.hrtime.bigint() / 1000n) / 1000;
+}
 
 /** What the activities of all processes wrote when they ran. */
 export class Witness {

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ownersOf } from "../../src/core/shard.js";
 import { TaskHub, type TaskHubConnection } from "../../src/index.js";
 import { postgresUrl } from "../postgres-schema.js";
-import { miscounts } from "./counted.js";
+import { fallenTokens, miscounts } from "./counted.js";
 import { type Member, SharedHub, type StartAnswer, until } from "./members.js";
 
 const server = postgresUrl ?? "";
@@ -247,15 +247,3 @@ describe.skipIf(postgresUrl === undefined)("a process that goes", () => {
     expect(fallenTokens(testimonies)).toEqual([]);
   });
 });
-
-/** Activities that ran under a smaller token than one of the same ID that had run before. */
-function fallenTokens(
-  testimonies: readonly { readonly instanceId: string; readonly fencingToken: number }[],
-): readonly string[] {
-  const highest = new Map<string, number>();
-  return testimonies.flatMap(({ instanceId, fencingToken }) => {
-    const before = highest.get(instanceId) ?? 0;
-    highest.set(instanceId, Math.max(before, fencingToken));
-    return fencingToken < before ? [`${instanceId}: ${fencingToken} after ${before}`] : [];
-  });
-}

@@ -31,6 +31,8 @@ export interface CutReport {
   readonly wentOn: number;
   /** Acknowledgements that a cut was checked for, in the mean. */
   readonly acknowledged: number;
+  /** Cuts with problems. */
+  readonly lossy: number;
   readonly problems: readonly string[];
 }
 
@@ -47,6 +49,7 @@ export async function cutPower({ steps }: Recording, options: CutOptions): Promi
     forgetful: 0,
     torn: 0,
     wentOn: 0,
+    lossy: 0,
     acknowledged: 0,
   };
   const problems: string[] = [];
@@ -75,6 +78,7 @@ export async function cutPower({ steps }: Recording, options: CutOptions): Promi
     if (remains.torn > 0) report.torn += 1;
     if (goesOn) report.wentOn += 1;
     const found = await checkRemains(remains, ledger, goesOn, options.scratch, random);
+    if (found.length > 0) report.lossy += 1;
     problems.push(...found.map((problem) => `cut after step ${moment} of ${steps.length}: ${problem}`));
     if (options.stopsAtLoss === true && problems.length > 0) break;
   }

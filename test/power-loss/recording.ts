@@ -23,6 +23,7 @@ export interface Recording {
 
 const SOURCE = fileURLToPath(new URL("recorder.c", import.meta.url));
 const DRIVER = fileURLToPath(new URL("driver.ts", import.meta.url));
+const NORMAL = new URL("normal.mjs", import.meta.url);
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Why nothing can be recorded here; undefined where it can. */
@@ -42,11 +43,15 @@ const CREATED = 1;
 const EMPTIED = 2;
 const HEAD_BYTES = 24;
 
+export interface RecordOptions {
+  readonly stories: number;
+  readonly padding: number;
+  /** Let SQLite flush less than the store asks for (normal.mjs). */
+  readonly isNormal?: boolean;
+}
+
 /** Runs the workload under the recorder, in a folder that is there and empty. */
-export function record(
-  folder: string,
-  { stories, padding }: { readonly stories: number; readonly padding: number },
-): Recording {
+export function record(folder: string, { stories, padding, isNormal = false }: RecordOptions): Recording {
   const base = realpathSync(folder);
   const library = join(base, "recorder.so");
   const recorded = join(base, RECORDED);
@@ -57,6 +62,7 @@ export function record(
     cwd: ROOT,
     env: {
       ...process.env,
+      ...(isNormal ? { NODE_OPTIONS: `--import=${NORMAL.href}` } : {}),
       LD_PRELOAD: library,
       TENURE_RECORD_FOLDER: recorded,
       TENURE_RECORD_LOG: join(base, LOG),

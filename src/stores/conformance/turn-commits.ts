@@ -181,6 +181,23 @@ export function checkTurnCommits(check: Check): void {
     );
   });
 
+  check("what turns of one batch send comes in the order in which they were given", async (hub) => {
+    const ids = ["a", "b", "c", "d"];
+    for (const id of ids) await hub.run(id);
+    // Not in that of the rows, in which they are locked.
+    const senders = ["c", "a", "d", "b"];
+    const turns: TurnCommit[] = [];
+    for (const id of senders) {
+      const body = requestTo("receiver", { body: id });
+      turns.push(hub.turnOn(await hub.load(id), { requests: [body] }));
+    }
+    await hub.store.commit(turns);
+    assert.deepEqual(
+      (await hub.requests("receiver")).map(({ body }) => body),
+      senders,
+    );
+  });
+
   check("turns of one instance may follow one another in one batch", async (hub) => {
     await hub.run("order-1");
     const loaded = await hub.load("order-1");
