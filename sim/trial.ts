@@ -17,19 +17,24 @@ export interface Trial extends Run {
 export async function tryPlan(plan: Plan, grounds: Grounds): Promise<Trial> {
   const oracle = new Oracle();
   const effects: Effect[] = [];
+  const begun: string[] = [];
   const run = await runSchedule(plan, grounds, {
     onEffect: (effect) => {
       effects.push(effect);
       oracle.see(effect);
     },
-    onActivity: (seen) => oracle.witness(seen),
+    onActivity: (seen) => {
+      oracle.witness(seen);
+      begun.push(`${seen.instanceId}: activity ${seen.taskId} of ${seen.executionId} began twice`);
+    },
     onEnd: (store) => oracle.compare(store),
   });
   const disordered = unlinearizable(
     run.calls,
     effects.filter(({ step }) => step <= run.begunAgainAt),
   ).map((id) => `${id}: no order of the calls explains what their callers were told`);
-  const problems = [...run.problems, ...oracle.problems, ...disordered];
+  const repeated = plan.scene?.once === true ? begun.filter((each, at) => begun.indexOf(each) < at) : [];
+  const problems = [...run.problems, ...oracle.problems, ...disordered, ...repeated];
   const hash = createHash("sha256");
   for (const line of run.log) hash.update(line).update("\n");
   return {

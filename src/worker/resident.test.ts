@@ -77,3 +77,15 @@ test("memory is read again when an event overtakes another one", () => {
   resident.receive({ ...EVENT, mail: 2 });
   expect(resident.isVoid()).toBe(true);
 });
+
+test("what comes before its generation's start waits for it, and is taken in after it", () => {
+  const resident = new Resident(
+    { ...LOADED, instance: { ...LOADED.instance, generation: 2, sequence: 0 } },
+    false,
+  );
+  resident.receive(EVENT);
+  expect(resident.isReady()).toBe(false);
+  resident.receive(START);
+  expect(resident.isReady()).toBe(true);
+  expect(resident.takeInbox().map(({ n }) => n)).toEqual([START.n, EVENT.n]);
+});
