@@ -1,4 +1,4 @@
-// node .sim/sim/conformance-run.js [first|all|NUMBERS] [URL]: the conformance suite, on each store until a case of it
+// node .sim/sim/conformance-run.js [first|all|NUMBERS] [URL [CASES]]: the conformance suite, on each store until a case of it
 // fails: on the stores of one process; or, where the URL of a server is given, on PostgreSQL.
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,7 +12,7 @@ import { type Attempt, choiceOf, tryEach } from "./mutants-report.js";
 /** Of each race. A guard that is gone fails a case of its own long before. */
 const ROUNDS = 20;
 
-const [, , choice, server] = process.argv;
+const [, , choice, server, cases = ""] = process.argv;
 holdBackTaskRejections({ debug: () => {}, info: () => {}, warn: () => {}, error: () => {} });
 await (server === undefined ? onStoresOfOneProcess() : onPostgres(server));
 process.disconnect?.();
@@ -30,7 +30,9 @@ async function onStoresOfOneProcess(): Promise<void> {
 
 async function onPostgres(url: string): Promise<void> {
   await using postgres = await postgresForConformance(url);
-  await tryEach(casesOf("postgres", "", postgres.open), choiceOf(choice));
+  const asked = new RegExp(cases);
+  const attempts = casesOf("postgres", "", postgres.open).filter(({ where }) => asked.test(where));
+  await tryEach(attempts, choiceOf(choice));
 }
 
 function casesOf(store: string, how: string, open: OpenStore): readonly Attempt[] {

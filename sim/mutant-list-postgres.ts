@@ -27,6 +27,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "and i.sequence = u.sequence\n",
       ),
     ],
+    cases: "it is of an earlier generation",
   },
   {
     name: "commit without sequence",
@@ -38,6 +39,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "and i.generation = u.generation\n",
       ),
     ],
+    cases: "its sequence is stale",
   },
   {
     name: "commit without live status",
@@ -49,21 +51,25 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "${has(ENDS) ? `and (u.end",
       ),
     ],
+    cases: "a turn is refused once the run",
   },
   {
     name: "commit without consumed messages",
     guard: "A message is taken in once, and not after its run has ended.",
     edits: [without(TURN_STATEMENT, '${has(CONSUMES) ? CONSUMED_EXIST : ""}')],
+    cases: "a message which never was",
   },
   {
     name: "commit without fired timers",
     guard: "A timer fires once.",
     edits: [without(TURN_STATEMENT, '${has(TIMERS) ? FIRED_EXIST : ""}')],
+    cases: "the firing of a timer that never was set",
   },
   {
     name: "fired timer that stays",
     guard: "What the guard looks for is gone once it was taken in.",
     edits: [edit(COLUMNS, "[...timersFired, ...timersCleared].filter", "[...timersCleared].filter")],
+    cases: "the firing of a timer that has fired before",
   },
   {
     name: "end without mail",
@@ -74,6 +80,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         '${has(ENDS) ? `and (u.end_status is null or u.seen_mail in (i.mail, ${ANY_MAIL}))` : ""}',
       ),
     ],
+    cases: "when an event was accepted meanwhile",
   },
   {
     name: "commit that takes all mail",
@@ -85,6 +92,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         '"delete from @message m using up where m.iid = up.iid"',
       ),
     ],
+    cases: "a turn leaves the messages that it does not take in",
   },
   {
     name: "recommit without writer",
@@ -93,6 +101,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
       edit(TURNS, "where (\n    i.writer = u.writer and i.commit_number", "where (\n    i.commit_number"),
       edit(TURNS, "and h.writer = u.writer and h.commit_number", "and h.commit_number"),
     ],
+    cases: "a commit of another writer",
   },
   {
     name: "recommit without number",
@@ -101,11 +110,13 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
       edit(TURNS, "i.writer = u.writer and i.commit_number = u.number and (", "i.writer = u.writer and ("),
       edit(TURNS, "and h.writer = u.writer and h.commit_number = u.number", "and h.writer = u.writer"),
     ],
+    cases: "another commit of the same writer",
   },
   {
     name: "recommit never recognised",
     guard: "A commit whose answer was lost is told that it was accepted.",
     edits: [edit(TURNS, "if (refused.length > 0) await", "if (refused.length < 0) await")],
+    cases: "committed again is told the same",
   },
   {
     name: "recommit told the token of a later run",
@@ -117,6 +128,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "case when i.generation >= u.reached then",
       ),
     ],
+    cases: "is told the token of that run",
   },
   {
     name: "recommit told the token that another owner has drawn since",
@@ -128,16 +140,19 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "case when i.generation = u.reached then",
       ),
     ],
+    cases: "the token that another owner has drawn",
   },
   {
     name: "raise that does not raise mail",
     guard: "The turn that ends a run is refused when an event has come that it has not seen.",
     edits: [edit(MESSAGES, "set mail = i.mail + cardinality(p.bodies),", "set mail = i.mail,")],
+    cases: "when an event was accepted meanwhile",
   },
   {
     name: "wait that does not raise mail",
     guard: "A waiter that was accepted is answered.",
     edits: [edit(MESSAGES, "update @inst set mail = mail + 1", "update @inst set mail = mail")],
+    cases: "when a waiter was accepted meanwhile",
   },
   {
     name: "mail for any state",
@@ -151,6 +166,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
     ],
     maskedBy: ["command for an ended run carried out"],
     unseenByConformance: DECIDED_UNDER_LOCK,
+    cases: "whatever an event is told",
   },
   {
     name: "end written over any state",
@@ -163,6 +179,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
     ],
     maskedBy: ["command for an ended run carried out"],
     unseenByConformance: DECIDED_UNDER_LOCK,
+    cases: "whatever a terminate is told",
   },
   {
     name: "rewind written over any state",
@@ -176,6 +193,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
     ],
     maskedBy: ["rewind of what has not failed"],
     unseenByConformance: DECIDED_UNDER_LOCK,
+    cases: "whatever a rewind is told",
   },
   {
     name: "purge of a live run written",
@@ -183,6 +201,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
     edits: [edit(PURGE, "and status >= 2 returning iid", "returning iid")],
     maskedBy: ["purge of a live run decided"],
     unseenByConformance: DECIDED_UNDER_LOCK,
+    cases: "whatever a purge is told",
   },
   {
     name: "start decided from an old read",
@@ -200,6 +219,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         'const isOld = command.kind === "start" && ["Pending", "Running", "Suspended"].includes(instance?.status);\n      const { answer, change } = decide(command, isOld ? undefined : found, remembered.get(command));',
       ),
     ],
+    cases: "each deciding on what the one before left",
   },
   {
     name: "upsert without condition",
@@ -207,6 +227,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
     edits: [without(BEGIN_RUN, "and (1 << i.status) & b.over <> 0")],
     maskedBy: ["start decided from an old read"],
     unseenByConformance: DECIDED_UNDER_LOCK,
+    cases: "whatever a start that is to be refused is told",
   },
   {
     name: "row not locked",
@@ -214,6 +235,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
     edits: [
       edit(COMMANDS, 'const LOCK = `order by ${unindexed("i.iid")} for update of i`;', 'const LOCK = "";'),
     ],
+    cases: "that race|at once, each replaces",
   },
   {
     name: "start that takes an ID over",
@@ -225,6 +247,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "on conflict (hub, id) do update set execution_id = excluded.execution_id",
       ),
     ],
+    cases: "of 32 callers that start one ID at once, one starts it",
   },
   {
     name: "request ID forgotten",
@@ -242,6 +265,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "instance && foundOf(instance), undefined);",
       ),
     ],
+    cases: "request ID",
   },
   {
     name: "request kept after its command",
@@ -253,6 +277,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         '"select n from @message where n = any($2::bigint[]) and hub = $1 and target is not null"',
       ),
     ],
+    cases: "a request",
   },
   {
     name: "request carried out though it is gone",
@@ -264,6 +289,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "command.consumes !== undefined && taken.delete(command.consumes) === undefined",
       ),
     ],
+    cases: "a request",
   },
   {
     name: "answer for another generation",
@@ -276,6 +302,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
       ),
       without(TURN_STATEMENT, "and p.generation = a.generation"),
     ],
+    cases: "a parent that has continued as new gets no answer",
   },
   {
     name: "mail of an ended run kept",
@@ -287,6 +314,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         '...(has(ENDS) ? ["false"] : []),\n    ...(has(CONTINUES) ? ["(up',
       ),
     ],
+    cases: "ended by its last turn leaves no mail",
   },
   {
     name: "mail of an ended run dropped without a record",
@@ -298,6 +326,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         '"select iid, 0 as n from gone where dropped group by iid"',
       ),
     ],
+    cases: "that its last turn drops are counted",
   },
   {
     name: "continue-as-new that drops events",
@@ -309,6 +338,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "(up.next_execution is not null)",
       ),
     ],
+    cases: "events and commands that were not taken in go on",
   },
   {
     name: "continue-as-new that keeps old results",
@@ -320,6 +350,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "(up.next_execution is not null and false)",
       ),
     ],
+    cases: "results that were not taken in are gone",
   },
   {
     name: "continue-as-new that keeps timers",
@@ -331,6 +362,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         '...(has(CONTINUES) ? ["false"] : []),\n  ];\n  return `delete from @timer',
       ),
     ],
+    cases: "its timers are gone",
   },
   {
     name: "end that leaves timers",
@@ -343,6 +375,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
       ),
       without(END_RUN, 'await query("delete from @timer where iid = any($1::bigint[])", [iids]);'),
     ],
+    cases: "leaves no mail, timer or activity",
   },
   {
     name: "end that does not answer the parent",
@@ -355,6 +388,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
       ),
       without(END_RUN, "...(parent === undefined ? [] : [{ to: parent, events: end.answer }]),"),
     ],
+    cases: "answers its parent and all",
   },
   {
     name: "end that does not answer waiters",
@@ -370,6 +404,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "...waiters.filter(({ of }) => of === iid).map(({ to }) => ({ to, events: end.answer })),",
       ),
     ],
+    cases: "answers its parent and all",
   },
   {
     name: "starts of children not withdrawn",
@@ -381,6 +416,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "select n from @message where sender_iid = u.iid and sender_run = -u.run offset 0",
       ),
     ],
+    cases: "child starts that were not carried out yet",
   },
   {
     name: "children not ended with their parent",
@@ -392,21 +428,25 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "where c.hub = $1 and c.status < 0\n     order by c.iid",
       ),
     ],
+    cases: "a recursive terminate asks",
   },
   {
     name: "suspension kept by a new run",
     guard: "A run begins as nobody has touched it.",
     edits: [edit(BEGIN_RUN, "status = 0, suspended = 0, activities = 0", "status = 0, activities = 0")],
+    cases: "a new run is not suspended",
   },
   {
     name: "generation begun anew by each run",
     guard: "The numbers of a former run do not fit the next.",
     edits: [edit(BEGIN_RUN, "generation = i.generation + 1, sequence = 0", "generation = 1, sequence = 0")],
+    cases: "a turn of the replaced run is refused",
   },
   {
     name: "token not raised by a new run",
     guard: "A worker of the former run is outranked.",
     edits: [edit(BEGIN_RUN, "sequence = 0, token = i.token + 1", "sequence = 0, token = i.token")],
+    cases: "the token rises",
   },
   {
     name: "token not raised by continue-as-new",
@@ -418,16 +458,19 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "raiseToken === true ? 1 : 0",
       ),
     ],
+    cases: "the token rises",
   },
   {
     name: "token not raised on demand",
     guard: "Whoever runs again what another had begun outranks him.",
     edits: [edit(COLUMNS, "(raiseToken === true ? 1 : 0) + (next", "(raiseToken === true ? 0 : 0) + (next")],
+    cases: "the token rises",
   },
   {
     name: "token not raised by rewind",
     guard: "A worker of the failed execution is outranked.",
     edits: [edit(REWIND, "token = token + 1", "token = token")],
+    cases: "the token rises",
   },
   {
     name: "purge that forgets the token floor",
@@ -435,6 +478,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
     edits: [
       edit(PURGE, "select $1, shard, max(token) from purged", "select $1, shard, max(token) * 0 from purged"),
     ],
+    cases: "the token rises",
   },
   {
     name: "token drawn once",
@@ -442,11 +486,13 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
     edits: [
       edit(BEGIN_RUN, "and b.generation = 1 and b.token <= s.token", "and b.generation = 1 and b.token < 0"),
     ],
+    test: "src/stores/postgres/commands.test.ts",
   },
   {
     name: "left mail stays",
     guard: "Mail that came while a turn ended its run whatever came does not reach the next run.",
     edits: [edit(BEGIN_RUN, "and m.run < b.run and b.run > 1", "and m.run < 0")],
+    test: "src/stores/postgres/turns.test.ts",
   },
   {
     name: "waiters left by an end",
@@ -459,6 +505,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
       ),
       edit(BEGIN_RUN, "if (awaited.length > 0) await", "if (awaited.length < 0) await"),
     ],
+    test: "src/stores/postgres/turns.test.ts",
   },
   {
     name: "waiters not swept",
@@ -466,6 +513,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
     edits: [
       without(END_RUN, "await answerLeft(transaction, await query(LEFT_OF_PAGE, [hub, after, last]));"),
     ],
+    test: "src/stores/postgres/turns.test.ts",
   },
   {
     name: "shard claimed while it is owned",
@@ -477,6 +525,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "where true or not exists (",
       ),
     ],
+    cases: "several workers join a hub whose shards",
   },
   {
     name: "shard claimed without a lease",
@@ -488,6 +537,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "where $1 > 0 and $2 is not null",
       ),
     ],
+    test: "src/stores/postgres/leases.test.ts",
   },
   {
     name: "shard released for its next owner",
@@ -499,6 +549,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "where hub = $1 and $2::text is not null and shard",
       ),
     ],
+    test: "src/stores/postgres/leases.test.ts",
   },
   {
     name: "lease renewed after its end",
@@ -510,6 +561,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "where hub = $1 and id = $2\n    returning id",
       ),
     ],
+    cases: "a worker whose lease has ended joins again",
   },
   {
     name: "task answered without being held",
@@ -521,15 +573,18 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "where ${SAME} and $2::text is not null\n    returning t.iid, t.generation, u.events, u.place",
       ),
     ],
+    cases: "a result of somebody who does not hold",
   },
   {
     name: "task claimed without a new token",
     guard: "Whoever takes a task over outranks who had begun it.",
     edits: [edit(TASKS, "update @inst i set token = i.token + 1", "update @inst i set token = i.token")],
+    cases: "a task that was begun before comes with a higher",
   },
   {
     name: "task offered for another generation",
     guard: "Work of a former generation is not done for the next.",
     edits: [edit(TASKS, 'and i.generation = u.generation\n  and ${unindexed("i.status")} < 2`', "`")],
+    cases: "task",
   },
 ];

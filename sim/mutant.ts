@@ -26,10 +26,10 @@ export interface Mutant {
    * gone, too. What fails without them in any case says nothing of this guard.
    */
   readonly maskedBy?: readonly string[];
-  /** Why nothing can ever fail without it: a second line of defence, which does not count. */
-  readonly redundant?: string;
   /** A file of tests of which one must fail, for what neither the simulation nor the stores' suite sees. */
   readonly test?: string;
+  /** Of the suite only these cases are tried, by a part of their name: on a server each takes its time. */
+  readonly cases?: string;
   /** Why no schedule can show it. */
   readonly unseenBySimulation?: string;
   /** Why no case of the stores' suite can. */
@@ -44,7 +44,7 @@ export interface Trial extends Mutant {
 
 /** A mutant's trials: alone, and once more beside what masks it. */
 export function trialsOf(mutant: Mutant, all: readonly Mutant[]): readonly Trial[] {
-  const { name, guard, edits, maskedBy = [] } = mutant;
+  const { name, guard, edits, maskedBy = [], cases } = mutant;
   const alone = { ...mutant, beside: [] };
   if (maskedBy.length === 0) return [alone];
   const beside = maskedBy.flatMap((each) => {
@@ -52,7 +52,10 @@ export function trialsOf(mutant: Mutant, all: readonly Mutant[]): readonly Trial
     if (found === undefined) throw new Error(`"${name}" is masked by "${each}", which is no mutant`);
     return found.edits;
   });
-  return [alone, { name: besideName(mutant), guard, edits, beside }];
+  return [
+    alone,
+    { name: besideName(mutant), guard, edits, beside, ...(cases === undefined ? {} : { cases }) },
+  ];
 }
 
 /** What a mutant is called where it is tried beside what masks it. */

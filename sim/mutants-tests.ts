@@ -24,11 +24,12 @@ export interface Tested {
   readonly broken?: string;
 }
 
-/** Runs a file of tests in a copy of the sources. */
-export function runTests(folder: string, file: string): Promise<Tested> {
+/** Runs a file of tests in a copy of the sources, where one names PostgreSQL on this server. */
+export function runTests(folder: string, file: string, server?: string): Promise<Tested> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [VITEST, "run", "--reporter=json", file], {
       cwd: folder,
+      env: { ...process.env, ...(server === undefined ? {} : { TENURE_TEST_POSTGRES: server }) },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let out = "";

@@ -1,21 +1,20 @@
-// npm run sim:mutants [-- --schedules N --only NAME --write --postgres]
+// npm run sim:mutants [-- --schedules N --only NAME --write --postgres --at-once N]
 // Takes the engine's guards out, one by one and beside what masks them: the simulation and the conformance suite must
 // notice each. With --postgres, those of the PostgreSQL store.
-import { fork } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { besideName, blindness, type Mutant, storesOf, type Trial, trialsOf } from "./mutant.js";
+import { besideName, type Mutant, type Trial, trialsOf } from "./mutant.js";
 import { MUTANTS } from "./mutant-list.js";
 import { POSTGRES_MUTANTS } from "./mutant-list-postgres.js";
+import { type Doors, type Fate, fatesOf, type Verdict } from "./mutants-fate.js";
 import { startPostgres } from "./mutants-postgres.js";
-import { type Report, readReport } from "./mutants-report.js";
-import { runTests } from "./mutants-tests.js";
-import { type Copy, editedSources, unfold, unfoldSources } from "./mutants-unfold.js";
+import { editedSources } from "./mutants-unfold.js";
 
 const { values } = parseArgs({
   options: {
     schedules: { type: "string", default: "150" },
     only: { type: "string", multiple: true },
+    "at-once": { type: "string", default: "2" },
     /** The PostgreSQL store's guards, against the conformance suite on a server. */
     postgres: { type: "boolean", default: false },
     /** Puts the table into docs/mutants.md. */
@@ -23,42 +22,11 @@ const { values } = parseArgs({
   },
 });
 
-/** Nothing that is tried takes this long: it hangs. */
-const SILENCE_MS = 120_000;
-
-const AT_ONCE = 2;
-
-const STORES = values.postgres ? ["postgres"] : ["memory", "sqlite"];
-
-/** What the list says cannot be seen is looked for in fewer seeds; and what is masked, for which scenes are written. */
-const UNSEEN_SHARE = 10;
-
 const PAGE = new URL("../../docs/mutants.md", import.meta.url);
 const TABLE = [
   `<!-- table: npm run sim:mutants -- ${values.postgres ? "--postgres " : ""}--write -->`,
   "<!-- end of the table -->",
 ] as const;
-
-/** What became of a mutant in one of the two. */
-type Fate =
-  | {
-      readonly kind: "killed";
-      readonly where: string;
-      readonly by: string;
-      /** Stores whose own guard is gone, too, and whose cases have all passed. */
-      readonly overlooked: readonly string[];
-    }
-  | { readonly kind: "survived"; readonly tried: number }
-  /** It was not tried: the reason why it could not be seen. */
-  | { readonly kind: "unseen"; readonly because: string }
-  /** It could not be tried: nothing is shown. */
-  | { readonly kind: "broken"; readonly by: string };
-
-interface Verdict {
-  readonly trial: Trial;
-  readonly simulation: Fate;
-  readonly conformance: Fate;
-}
 
 /** What may stand in for a guard: that store's own first. */
 const MASKS = values.postgres ? [...POSTGRES_MUTANTS, ...MUTANTS] : MUTANTS;
@@ -80,12 +48,6 @@ async function main(): Promise<number> {
   return await tryAll(chosen, { seeds, server: server.url });
 }
 
-/** What mutants are tried on: the simulation and the stores of one process, or a server. */
-interface Doors {
-  readonly seeds: number;
-  readonly server?: string;
-}
-
 async function tryAll(chosen: readonly Mutant[], doors: Doors): Promise<number> {
   const beganMs = performance.now();
   const whole = await fatesOf({ name: "none", guard: "", edits: [], beside: [] }, doors);
@@ -104,131 +66,7 @@ async function tryAll(chosen: readonly Mutant[], doors: Doors): Promise<number> 
   return summarize(verdicts, seconds);
 }
 
-async function fatesOf(trial: Trial, { seeds, server }: Doors): Promise<Verdict> {
-  const { name, beside, edits } = trial;
-  using copy = unfold(name, [...beside, ...edits]);
-  using rest = beside.length === 0 ? undefined : unfold(`${name} (the rest)`, beside);
-  const isRare =
-    trial.unseenBySimulation !== undefined || trial.redundant !== undefined || rest !== undefined;
-  const tried = String(isRare ? Math.ceil(seeds / UNSEEN_SHARE) : seeds);
-  const simulation: Fate =
-    server === undefined
-      ? await fateIn("mutants-hunt.js", [tried], [], copy, rest)
-      : { kind: "unseen", because: "it has no PostgreSQL" };
-  const because = blindness(trial);
-  const conformance: Fate =
-    trial.test !== undefined && rest === undefined
-      ? await fateInTests(trial, trial.test)
-      : because === undefined
-        ? await fateIn("conformance-run.js", [], server === undefined ? [] : [server], copy, rest)
-        : { kind: "unseen", because };
-  const stores = rest === undefined && conformance.kind === "killed" ? storesOf(trial) : [];
-  return {
-    trial,
-    simulation: withoutUnasked(simulation, []),
-    conformance: withoutUnasked(conformance, stores),
-  };
-}
-
-/** Runs a module on a copy; or, where there is a rest, only what passes with that alone. */
-async function fateIn(
-  module: string,
-  before: readonly string[],
-  after: readonly string[],
-  copy: Copy,
-  rest: Copy | undefined,
-): Promise<Fate> {
-  if (rest === undefined) return fateOf(await tryIn(copy.module(module), [...before, "first", ...after]));
-  const { passed } = await tryIn(rest.module(module), [...before, "all", ...after]);
-  if (passed.length === 0) return { kind: "broken", by: "nothing passes without what masks it" };
-  return fateOf(await tryIn(copy.module(module), [...before, passed.join(","), ...after]));
-}
-
-/** Where a test of its own must fail. */
-async function fateInTests({ name, edits }: Trial, file: string): Promise<Fate> {
-  using copy = unfoldSources(name, edits);
-  const { tests, failed, broken } = await runTests(copy.folder, file);
-  if (broken !== undefined) return { kind: "broken", by: broken };
-  if (failed === undefined) return { kind: "survived", tried: tests };
-  return { kind: "killed", where: `${file}: ${failed}`, by: "fails", overlooked: [] };
-}
-
-/** What a process told, and how it ended. */
-interface Told {
-  readonly tried: number | undefined;
-  readonly passed: readonly number[];
-  readonly caught: readonly (Report & { readonly kind: "caught" })[];
-  /** What it was at when it died or hung, if it was at anything. */
-  readonly at: string | undefined;
-  readonly died: string;
-}
-
-/** Runs a module that reports, to its end or until it hangs. */
-function tryIn(module: string, args: readonly string[]): Promise<Told> {
-  return new Promise((resolve) => {
-    const child = fork(module, args, { stdio: ["ignore", "ignore", "pipe", "ipc"] });
-    let at: string | undefined;
-    let tried: number | undefined;
-    const passed: number[] = [];
-    const caught: (Report & { readonly kind: "caught" })[] = [];
-    let hangs = false;
-    let stderr = "";
-    const watch = setTimeout(() => {
-      hangs = true;
-      child.kill("SIGKILL");
-    }, SILENCE_MS);
-    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      stderr = (stderr + text).slice(-10_000);
-    });
-    child.on("message", (message) => {
-      watch.refresh();
-      const report = readReport(message);
-      if (report.kind === "trying") at = report.where;
-      else if (report.kind === "passed") passed.push(report.number);
-      else if (report.kind === "caught") caught.push(report);
-      else tried = report.tried;
-    });
-    child.on("close", () => {
-      clearTimeout(watch);
-      resolve({ tried, passed, caught, at, died: hangs ? "hangs" : errorIn(stderr) });
-    });
-  });
-}
-
-/** One that dies, hangs, or ends before it is through has met the mutant, too; but not before it was at anything. */
-function fateOf({ tried, caught, at, died }: Told): Fate {
-  const [first, ...others] = caught;
-  if (first !== undefined) {
-    const same = [first, ...others.filter(({ where }) => where === first.where)];
-    const where = `${same.map(({ group }) => group).join(" and ")}: ${first.where}`;
-    const more = others.filter((other) => other.where !== first.where);
-    return {
-      kind: "killed",
-      where: [where, ...more.map((other) => `${other.group}: ${other.where}`)].join("; "),
-      by: first.check,
-      overlooked:
-        tried === undefined ? [] : STORES.filter((store) => caught.every(({ group }) => group !== store)),
-    };
-  }
-  if (tried !== undefined) return { kind: "survived", tried };
-  return at === undefined
-    ? { kind: "broken", by: `at its start, ${died}` }
-    : { kind: "killed", where: at, by: died, overlooked: [] };
-}
-
-/** Only a store whose own guard is gone can overlook that. */
-function withoutUnasked(fate: Fate, stores: readonly string[]): Fate {
-  if (fate.kind !== "killed") return fate;
-  return { ...fate, overlooked: fate.overlooked.filter((store) => stores.includes(store)) };
-}
-
-/** What a process that died has said last. */
-function errorIn(stderr: string): string {
-  const said = stderr.split("\n").find((text) => /^\w*Error\b/.test(text));
-  return said === undefined ? "never comes to an end" : `dies: ${said}`;
-}
-
-/** Two at a time, in order. */
+/** Some at a time, in order. */
 async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const done: R[] = [];
   const left = [...items.entries()];
@@ -238,7 +76,7 @@ async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>):
       done[at] = await work(item);
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  await Promise.all(Array.from({ length: Number(values["at-once"]) }, lane));
   return done;
 }
 
@@ -251,7 +89,7 @@ function line({ trial, simulation, conformance }: Verdict): string {
 function told(fate: Fate): string {
   switch (fate.kind) {
     case "killed":
-      return `${fate.where}: ${short(fate.by)}${fate.overlooked.map((store) => `; NOT ON ${store}`).join("")}`;
+      return `${fate.where.replace(/^simulation: /, "")}: ${short(fate.by)}${fate.overlooked.map((store) => `; NOT ON ${store}`).join("")}`;
     case "survived":
       return `SURVIVED ${fate.tried}`;
     case "unseen":
@@ -262,15 +100,14 @@ function told(fate: Fate): string {
 }
 
 function summarize(verdicts: readonly Verdict[], seconds: number): number {
-  const counted = verdicts.filter(({ trial }) => trial.redundant === undefined);
   const by = (door: "simulation" | "conformance"): number =>
-    counted.filter((verdict) => verdict[door].kind === "killed").length;
-  const alive = counted.filter(isAlive);
+    verdicts.filter((verdict) => verdict[door].kind === "killed").length;
+  const alive = verdicts.filter(isAlive);
   const missed = alive.filter(({ trial }) => !isCovered(trial, verdicts));
   console.log(
-    `\n${counted.length} mutants in ${seconds} s: ${by("simulation")} killed by the simulation, ` +
+    `\n${verdicts.length} mutants in ${seconds} s: ${by("simulation")} killed by the simulation, ` +
       `${by("conformance")} by the conformance suite, ${alive.length - missed.length} masked alone and killed ` +
-      `beside what masks them, ${missed.length} survived; ${verdicts.length - counted.length} redundant`,
+      `beside what masks them, ${missed.length} survived`,
   );
   for (const { trial } of missed) console.log(`survived: ${trial.name}`);
   const wrong = verdicts.flatMap(complaintsOf);
@@ -291,7 +128,7 @@ function isCovered(trial: Trial, verdicts: readonly Verdict[]): boolean {
 
 /** Where a mutant shows nothing, or the list says of it what was not seen. */
 function complaintsOf({ trial, simulation, conformance }: Verdict): readonly string[] {
-  const { name, beside, redundant } = trial;
+  const { name, beside } = trial;
   const fates = [simulation, conformance];
   const broken = fates.flatMap((fate) =>
     fate.kind === "broken" ? [`could not be tried: ${name}: ${fate.by}`] : [],
@@ -300,11 +137,6 @@ function complaintsOf({ trial, simulation, conformance }: Verdict): readonly str
     fate.kind === "killed" ? fate.overlooked.map((store) => `survived on ${store}: ${name}`) : [],
   );
   if (beside.length > 0) return broken; // its other row says what is expected
-  if (redundant !== undefined)
-    return [
-      ...broken,
-      ...(fates.some(({ kind }) => kind === "killed") ? [`it is not redundant: ${name}`] : []),
-    ];
   return [
     ...broken,
     ...overlooked,
@@ -345,8 +177,7 @@ function writeTable(verdicts: readonly Verdict[]): void {
 }
 
 function rowOf({ trial, simulation, conformance }: Verdict): string {
-  const { name, guard, redundant, beside } = trial;
-  if (redundant !== undefined) return `| ${name} | ${guard} | **redundant**: ${redundant} | |`;
+  const { name, guard, beside } = trial;
   const masked = beside.length > 0 ? "it fails as often without this guard" : undefined;
   const bySimulation = cell(simulation, trial.unseenBySimulation ?? masked);
   const byConformance = cell(conformance, trial.unseenByConformance ?? masked);
