@@ -1164,6 +1164,31 @@ export const MUTANTS: readonly Mutant[] = [
     edits: memoryKept,
   },
   {
+    name: "instance of another's shard taken up",
+    guard: "A shard may be lost while an instance of it is read.",
+    edits: [
+      without(
+        DISPATCHER,
+        "if (!this.#isOurs(loaded.instance)) {\n      this.#parts.onInstanceGone(iid);\n      return;\n    }",
+      ),
+    ],
+    maskedBy: ["commit without sequence", "commit without consumed messages"],
+    unseenBySimulation: "the commit is refused, as another worker has gone on",
+  },
+  {
+    name: "message of another's shard handed over",
+    guard: "A shard may be lost while its messages are read.",
+    edits: [
+      edit(
+        MAILBOX,
+        "this.#owned.owns(message.shard) && this.#cursor.take(message)",
+        "this.#cursor.take(message)",
+      ),
+    ],
+    maskedBy: ["instance of another's shard taken up", "commit without consumed messages"],
+    unseenBySimulation: "its instance is not taken up",
+  },
+  {
     name: "adoption that forgets activities",
     guard: "What a former owner had begun is run again.",
     edits: [

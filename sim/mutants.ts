@@ -112,7 +112,7 @@ function summarize(verdicts: readonly Verdict[], seconds: number): number {
   for (const { trial } of missed) console.log(`survived: ${trial.name}`);
   const wrong = verdicts.flatMap(complaintsOf);
   for (const complaint of wrong) console.log(complaint);
-  if (values.write && values.only === undefined) writeTable(verdicts);
+  if (values.write) writeTable(verdicts);
   return missed.length + wrong.length === 0 ? 0 : 1;
 }
 
@@ -158,22 +158,23 @@ function unexplained(
   return [];
 }
 
+/** Rows of what was not tried now stay as they are. */
 function writeTable(verdicts: readonly Verdict[]): void {
   const page = readFileSync(PAGE, "utf8");
   const [before, rest] = page.split(TABLE[0]);
-  const [, ...after] = rest?.split(TABLE[1]) ?? [];
-  if (before === undefined || after.length === 0)
+  const [old, ...after] = rest?.split(TABLE[1]) ?? [];
+  if (before === undefined || old === undefined || after.length === 0)
     throw new Error("docs/mutants.md has no place for the table");
-  const rows = verdicts.map(rowOf);
+  const rows = new Map(old.split("\n").map((row) => [row.split(" | ")[0], row]));
+  for (const verdict of verdicts) rows.set(`| ${verdict.trial.name}`, rowOf(verdict));
+  const all = values.postgres ? POSTGRES_MUTANTS : MUTANTS;
+  const named = all.flatMap((mutant) => trialsOf(mutant, MASKS)).map(({ name }) => `| ${name}`);
   const table = [
-    "| taken out | what it guards | simulation: scene or seed, ground, check | conformance: store, case |",
+    "| taken out | what it guards | simulation: scene or seed, ground, check | conformance: store, case; or test |",
     "| --- | --- | --- | --- |",
-    ...rows,
+    ...named.flatMap((name) => rows.get(name) ?? []),
   ];
-  writeFileSync(
-    PAGE,
-    `${before}${TABLE[0]}\n\n${table.join("\n")}\n\n${[TABLE[1], after.join(TABLE[1])].join("")}`,
-  );
+  writeFileSync(PAGE, `${before}${TABLE[0]}\n\n${table.join("\n")}\n\n${TABLE[1]}${after.join(TABLE[1])}`);
 }
 
 function rowOf({ trial, simulation, conformance }: Verdict): string {

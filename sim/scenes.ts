@@ -430,6 +430,38 @@ export const SCENES: readonly Scene[] = [
     directions: [{ call: "commit a 1.2", fault: "held call", forMs: 500 }],
     lingerMs: 3_000,
   },
+  {
+    name: "a shard is lost while an instance of it is read",
+    workers: 2,
+    residents: 1,
+    clients: [
+      client(
+        start("a", [event, event]),
+        pass(500),
+        start("c", [event]),
+        pass(700),
+        raise("a"),
+        pass(9_000),
+        raise("a"),
+        raise("c"),
+      ),
+    ],
+    directions: [
+      { call: "load", of: "worker1", fromMs: 3_100, fault: "held reply", forMs: 7_000 },
+      { call: "leases.renew", of: "worker1", fromMs: 3_100, fault: "lease ended", forMs: 9_000 },
+    ],
+    lingerMs: 1_000,
+  },
+  {
+    name: "an event is handed to a worker whose shard is another's",
+    workers: 2,
+    clients: [client(start("a", [event, event]), pass(1_200), raise("a"), pass(11_000), raise("a"))],
+    directions: [
+      { call: "poll", of: "worker1", fromMs: 3_150, fault: "held reply", forMs: 5_000 },
+      { call: "leases.renew", of: "worker1", fromMs: 3_150, fault: "lease ended", forMs: 8_000 },
+    ],
+    lingerMs: 1_000,
+  },
   // --- work that is not done again ----------------------------------------------------------------------------------
   {
     name: "a run's end is refused while an activity of it runs",
