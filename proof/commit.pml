@@ -110,13 +110,13 @@ Timer timer;
 
 unsigned trueLive : 2;       /* runs that began and have not ended */
 unsigned highestToken : 4;
+bit trueReplacing;           /* a run was ended by a start whose own has not begun */
 bit trueAnswers;             /* the answer on its way is for the execution that is there now */
 
 /* ---- How often things happened. ---------------------------------------------------------------------- */
 
 unsigned starts : 3; unsigned events : 2; unsigned results : 2; unsigned nexts : 2; unsigned locals : 2; bit timers;
 unsigned repeats : 2; unsigned terminates : 2; unsigned purges : 2; unsigned rewinds : 2;
-bit replacing;               /* between the two transactions of the mutant TWO_TRANSACTIONS */
 
 /* ---- What a worker has in memory of the instance: worker/resident.ts. -------------------------------- */
 
@@ -286,8 +286,12 @@ inline finishRun(how, byItsTurn) {
   }
 }
 
-/* After each transaction. An accepted event waits for its run, which lives; or it was taken in, or counted as dropped. */
+/*
+ * After each transaction. An accepted event waits for its run, which lives; or it was taken in, or counted as dropped.
+ * A replaced ID has its next run.
+ */
 inline check() {
+  assert(!trueReplacing);
   for (i : 0 .. MESSAGES - 1) {
     assert(message[i].kind != EVENT || message[i].settled ||
       (message[i].there && row.status == LIVE && message[i].trueForRun))
@@ -343,15 +347,15 @@ proctype clients() {
 end:
   do
   /* Start, if it is free or has ended. */
-  :: d_step { starts < STARTS && row.status != LIVE && !replacing -> beginRun(); check() }
+  :: d_step { starts < STARTS && row.status != LIVE -> beginRun(); check() }
 
   /* Start that replaces the live run: one transaction ends it and begins the next. */
 #ifdef TWO_TRANSACTIONS
-  :: d_step { starts < STARTS && row.status == LIVE && !replacing -> endFromOutside(); replacing = 1; check() }
-  :: d_step { replacing -> assert(false) }                    /* somebody asks: the ID must not be seen without a run */
-  :: d_step { replacing -> replacing = 0; beginRun(); check() }
+  :: d_step { starts < STARTS && row.status == LIVE -> endFromOutside(); trueReplacing = 1; check() }
+  :: d_step { trueReplacing && row.status != LIVE -> beginRun(); trueReplacing = 0; check() }
 #else
-  :: d_step { starts < STARTS && row.status == LIVE -> endFromOutside(); beginRun(); check() }
+  :: d_step { starts < STARTS && row.status == LIVE ->
+       endFromOutside(); trueReplacing = 1; beginRun(); trueReplacing = 0; check() }
 #endif
 
   /* Raise: accepted for a live run, under its row's lock, with the mail counter. */

@@ -9,9 +9,9 @@ const BOUNDS = {
   prompt: { RESULTS: 0, REWINDS: 0, TERMINATES: 0, LOCALS: 1, ANSWERS_ARRIVE: true },
   /** An answer that crosses the receiver's steps, in place of the event. */
   answers: { EVENTS: 0, REWINDS: 0, TERMINATES: 0, LOCALS: 1 },
-  /** The same with a rewind in place of the answer. */
+  /** small, and a rewind. */
   rewind: { RESULTS: 0, TERMINATES: 0, LOCALS: 1 },
-  /** A terminate of its own, two turns of its own, no continue-as-new. */
+  /** small without continue-as-new; a terminate of its own, two turns of its own. */
   terminate: { RESULTS: 0, REWINDS: 0, NEXTS: 0, LOCALS: 2 },
   /** A timer, which a slow worker may hand over late; nothing else but starts, continue-as-new, rewind and purge. */
   timer: { RESULTS: 0, TERMINATES: 0, EVENTS: 0, LOCALS: 0, TIMERS: 1 },

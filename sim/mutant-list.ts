@@ -1,4 +1,4 @@
-import type { Edit, Mutant } from "./mutant.js";
+import { edit, type Mutant, without } from "./mutant.js";
 
 const HUB = "stores/memory/hub.ts";
 const MEMORY_TASKS = "stores/memory/tasks.ts";
@@ -18,15 +18,6 @@ const DISPATCHER = "worker/dispatcher.ts";
 const RESIDENT = "worker/resident.ts";
 const MAILBOX = "worker/mailbox.ts";
 const TIMER_LOOP = "worker/timer-loop.ts";
-
-/** Replaces text in one file. */
-function edit(file: string, find: string, replace: string): Edit {
-  return { file, find, replace };
-}
-
-function without(file: string, find: string): Edit {
-  return edit(file, find, "");
-}
 
 // Each guard is taken out of the memory store and of SQLite's statement alike, so that no store saves the other.
 
@@ -207,16 +198,16 @@ const resultsTwice = [
     "if (!state.openActivities.has(task)) return false;",
   ),
 ];
-const resultsAsTheyCome = [
-  without(TURN, "if (!state.openActivities.has(task) || answered.has(task)) return false;"),
-];
-
 const oldResultsKept = [
   without(
     HUB,
     "for (const mail of row.mail.values()) if (mail.run === undefined) this.#deleteMail(row, mail.n);",
   ),
   edit(NEW_GENERATION, "where iid = ? and run is null", "where iid = ? and n < 0"),
+];
+
+const rowIdsUsedAgain = [
+  edit("stores/sqlite/schema.ts", "iid integer primary key autoincrement,", "iid integer primary key,"),
 ];
 
 const LEASES_ONLY_SAVE_WORK =
@@ -238,27 +229,34 @@ export const MUTANTS: readonly Mutant[] = [
     name: "commit without live status",
     guard: "Nothing is written after the end of a run.",
     edits: noLive,
-    unseenBySimulation: "every end raises the sequence, too: its groups are seen",
+    maskedBy: ["terminate without sequence"],
+    unseenBySimulation: "every end raises the sequence, too",
   },
   {
-    name: "commit without generation and sequence",
-    guard: "Each of the two stands in for the other where both have moved on.",
-    edits: [...noGeneration, ...noSequence],
+    name: "commit by the instance's ID",
+    guard: "What was made of a row that was purged since does not fit the row that its ID has now.",
+    edits: [
+      edit(
+        HUB,
+        "const row = this.#rows.get(turn.iid);",
+        "const row = this.#byInstanceId.get(turn.instanceId);",
+      ),
+    ],
+    unseenBySimulation: "the generation and the sequence are compared, and the messages and timers are gone",
   },
   {
-    name: "commit without sequence and live status",
-    guard: "An end from outside raises the sequence, so that each stands in for the other.",
-    edits: [...noSequence, ...noLive],
-  },
-  {
-    name: "commit without generation and live status",
-    guard: "The two tell a former run apart from the current one, and an ended from a live one.",
-    edits: [...noGeneration, ...noLive],
-  },
-  {
-    name: "commit without generation, sequence and live status",
-    guard: "The whole comparison of the row.",
-    edits: [...noGeneration, ...noSequence, ...noLive],
+    name: "row IDs used again",
+    guard: "Nothing that was for a purged instance fits the row that comes after it.",
+    edits: [
+      edit(
+        HUB,
+        "iid: before?.iid ?? ++this.#counters.iid,",
+        "iid: before?.iid ?? Math.max(0, ...this.#rows.keys()) + 1,",
+      ),
+      ...rowIdsUsedAgain,
+    ],
+    unseenBySimulation:
+      "a run that is over is in nobody's memory for as long as a purge and a start of another ID take",
   },
   {
     name: "commit without consumed messages",
@@ -266,14 +264,25 @@ export const MUTANTS: readonly Mutant[] = [
     edits: noConsumed,
   },
   {
-    name: "commit without consumed messages and sequence",
-    guard: "A second owner's turn is refused for its sequence and for its messages.",
-    edits: [...noConsumed, ...noSequence],
-  },
-  {
-    name: "commit without consumed messages and generation",
-    guard: "A turn of a former generation is refused for both.",
-    edits: [...noConsumed, ...noGeneration],
+    name: "commit that takes all mail",
+    guard: "A turn deletes what it has taken in, by number, and nothing else.",
+    edits: [
+      edit(
+        HUB,
+        "for (const n of turn.consumed) this.#deleteMail(row, n);",
+        "if (turn.consumed.length > 0) for (const n of row.mail.keys()) this.#deleteMail(row, n);",
+      ),
+      edit(
+        TURNS,
+        'connection.sql("delete from message where n = ?").run(first);',
+        'connection.sql("delete from message where iid = (select iid from message where n = ?)").run(first);',
+      ),
+      edit(
+        TURNS,
+        '"delete from message where n in (select value from json_each(?))"',
+        '"delete from message where iid in (select iid from message where n in (select value from json_each(?)))"',
+      ),
+    ],
   },
   {
     name: "commit without fired timers",
@@ -281,9 +290,12 @@ export const MUTANTS: readonly Mutant[] = [
     edits: noTimersFired,
   },
   {
-    name: "commit without fired timers and sequence",
-    guard: "A second owner's turn is refused for its sequence and for its timers.",
-    edits: [...noTimersFired, ...noSequence],
+    name: "fired timer that stays",
+    guard: "What the guard looks for is gone once it was taken in.",
+    edits: [
+      without(HUB, "for (const task of turn.timersFired ?? []) row.timers.delete(task);"),
+      edit(TURNS, "[...(turn.timersFired ?? []), ...turn.timersCleared]", "turn.timersCleared"),
+    ],
   },
   {
     name: "end without mail",
@@ -291,14 +303,28 @@ export const MUTANTS: readonly Mutant[] = [
     edits: noMail,
   },
   {
-    name: "end without mail and sequence",
-    guard: "Neither says what has come since.",
-    edits: [...noMail, ...noSequence],
+    name: "mail that is missing not missed",
+    guard: "Mail is numbered without gaps: a worker that has seen the second only reads its instance again.",
+    edits: [
+      without(RESIDENT, "if (mail.mail > this.#mailReceived + (isCounted ? 1 : 0)) this.stale = true;"),
+    ],
+    unseenBySimulation:
+      "its stores number messages in the order of their commits: one is missing only where another worker has taken it in",
+    test: "src/worker/resident.test.ts",
   },
   {
-    name: "commit without any guard",
-    guard: "All of them.",
-    edits: [...noGeneration, ...noSequence, ...noLive, ...noConsumed, ...noTimersFired, ...noMail],
+    name: "start that counts as mail",
+    guard: "A generation's first mail has the number of the mail before it, and hides none.",
+    edits: [
+      edit(
+        RESIDENT,
+        "if (mail.mail > this.#mailReceived + (isCounted ? 1 : 0)) this.stale = true;",
+        "if (mail.mail > this.#mailReceived + 1) this.stale = true;",
+      ),
+    ],
+    unseenBySimulation:
+      "its stores number messages in the order of their commits: one is missing only where another worker has taken it in",
+    test: "src/worker/resident.test.ts",
   },
   // --- commits that come twice --------------------------------------------------------------------------------------
   {
@@ -386,6 +412,44 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: "refused child that does not answer its parent",
+    guard: "Whoever called a child whose ID is held hears of it.",
+    edits: [
+      without(
+        COMMAND,
+        "change: { answer: { to: command.parent, events: childRefused(command, answer.reason, holder) } },",
+      ),
+    ],
+  },
+  {
+    name: "command for an ended run carried out",
+    guard: "Nothing is accepted for a run that has ended: the decision.",
+    edits: [
+      without(
+        COMMAND,
+        'if (!isLive(instance.status)) return { answer: { outcome: "ended", runtimeStatus: instance.status } };',
+      ),
+    ],
+  },
+  {
+    name: "end written over any state",
+    guard: "The same, in the stores, for what ends a run from outside.",
+    edits: [
+      without(
+        HUB,
+        'if (!isLive(row.instance.status)) throw new EngineFaultError("only a live run can be ended");',
+      ),
+      edit(
+        END_RUN,
+        "where iid = ? and hub = ? and generation = ? and sequence = ? and status < 2`",
+        "where iid = ? and hub = ? and ? + ? > 0`",
+      ),
+    ],
+    maskedBy: ["command for an ended run carried out"],
+    unseenBySimulation: "core decides it under the same lock",
+    unseenByConformance: "core decides it under the same lock",
+  },
+  {
     name: "request kept after its command",
     guard: "What an instance asks of another ID happens once.",
     edits: [
@@ -461,11 +525,6 @@ export const MUTANTS: readonly Mutant[] = [
     edits: oldResultsKept,
   },
   {
-    name: "continue-as-new that keeps old results, mail of a former generation taken in",
-    guard: "Both.",
-    edits: [...oldResultsKept, ...noGenerationOfMail],
-  },
-  {
     name: "continue-as-new that keeps timers",
     guard: "Timers are for one generation.",
     edits: [
@@ -505,14 +564,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: "upsert without condition",
     guard: "The same, where nothing has changed since the read.",
     edits: noUpsertCondition,
-    maskedBy: "start decided from an old read, upsert without condition",
+    maskedBy: ["start decided from an old read"],
     unseenBySimulation: "these stores read and write in one transaction that nobody else is in",
     unseenByConformance: "these stores read and write in one transaction that nobody else is in",
-  },
-  {
-    name: "start decided from an old read, upsert without condition",
-    guard: "Both: two live runs of one ID.",
-    edits: [...decidedFromOldRead, ...noUpsertCondition],
   },
   {
     name: "attach without name",
@@ -584,14 +638,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: "purge of a live run written",
     guard: "The same, in the stores.",
     edits: noPurgeCheckInStores,
-    maskedBy: "purge of a live run decided and written",
+    maskedBy: ["purge of a live run decided"],
     unseenBySimulation: "core decides it under the same lock",
     unseenByConformance: "core decides it under the same lock",
-  },
-  {
-    name: "purge of a live run decided and written",
-    guard: "Both.",
-    edits: [...noPurgeCheckInCore, ...noPurgeCheckInStores],
   },
   {
     name: "purge that forgets the token floor",
@@ -618,6 +667,18 @@ export const MUTANTS: readonly Mutant[] = [
         "before?.fencingToken ?? (this.#tokenFloors.get(shardOf(instanceId)) ?? 0) + 1",
       ),
       edit(BEGIN_RUN, "token = inst.token + 1", "token = inst.token"),
+    ],
+  },
+  {
+    name: "generation begun anew by each run",
+    guard: "The numbers of a former run do not fit the next.",
+    edits: [
+      edit(
+        HUB,
+        "generation: (before?.generation ?? 0) + 1,\n      sequence: 0",
+        "generation: 1,\n      sequence: 0",
+      ),
+      edit(BEGIN_RUN, "generation = inst.generation + 1, sequence = 0", "generation = 1, sequence = 0"),
     ],
   },
   {
@@ -702,16 +763,29 @@ export const MUTANTS: readonly Mutant[] = [
     edits: noSequenceAtTerminate,
   },
   {
-    name: "terminate without sequence, commit without live status",
-    guard: "Each stands in for the other.",
-    edits: [...noSequenceAtTerminate, ...noLive],
-  },
-  {
     name: "replacement that does not end the former run",
     guard: "What is replaced ends in the same transaction, and is told so.",
     edits: [
       without(COMMAND, "...(replacing ? { endRun: endByReplacement(command, found.instance) } : {}),"),
       ...noUpsertCondition,
+    ],
+  },
+  {
+    name: "replacement in two transactions",
+    guard: "The run that is ended and the one that takes its place are never seen without each other.",
+    edits: [
+      edit(
+        "client/task-hub-client.ts",
+        'const answer = await this.#execute(command);\n      if (answer.outcome === "refused") throw this.#refuse(command, answer, requester);\n      return this.#handle(\n        command.instanceId,\n        startAccepted(answer),\n        isNewRun',
+        `if (command.policy.ifLive === "terminate")
+        await this.#execute({ kind: "terminate", instanceId: command.instanceId, atMs: command.atMs, recurse: true });
+      const answer = await this.#execute(command);
+      if (answer.outcome === "refused") throw this.#refuse(command, answer, requester);
+      return this.#handle(
+        command.instanceId,
+        startAccepted(answer),
+        isNewRun`,
+      ),
     ],
   },
   {
@@ -779,6 +853,20 @@ export const MUTANTS: readonly Mutant[] = [
     unseenBySimulation:
       "it is asked for only by who has read that it failed, and what comes after a failed execution has another ID",
   },
+  {
+    name: "rewind written over any state",
+    guard: "The same, in the statement.",
+    edits: [
+      edit(
+        REWIND,
+        "where iid = ? and hub = ? and generation = ? and sequence = ? and status = ${STATUS_CODES.Failed}",
+        "where iid = ? and hub = ? and ? + ? > 0",
+      ),
+    ],
+    maskedBy: ["rewind of what has not failed"],
+    unseenBySimulation: "core decides it under the same lock",
+    unseenByConformance: "core decides it under the same lock",
+  },
   // --- tasks and leases ---------------------------------------------------------------------------------------------
   {
     name: "task answered without being held",
@@ -806,14 +894,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: "task's result for another generation",
     guard: "A late result answers nobody.",
     edits: resultsOfAnyGeneration,
-    maskedBy: "task's result for another generation, tasks kept",
+    maskedBy: ["continue-as-new that keeps tasks"],
     unseenBySimulation: "the task goes with its generation",
     unseenByConformance: "the task goes with its generation",
-  },
-  {
-    name: "task's result for another generation, tasks kept",
-    guard: "Both.",
-    edits: [...resultsOfAnyGeneration, ...tasksKept],
   },
   {
     name: "shard claimed while it is owned",
@@ -827,16 +910,20 @@ export const MUTANTS: readonly Mutant[] = [
     edits: trustForEver,
   },
   {
-    name: "lease trusted for ever, commit without any guard",
-    guard: "What makes leases harmless.",
+    name: "lease by the worker's clock",
+    guard: "A clock that is set says nothing of how much time has passed.",
     edits: [
-      ...trustForEver,
-      ...noGeneration,
-      ...noSequence,
-      ...noLive,
-      ...noConsumed,
-      ...noTimersFired,
-      ...noMail,
+      edit("worker/shard-keeper.ts", "const sentMs = env.monotonicMs();", "const sentMs = env.now();"),
+      edit(
+        "worker/shard-keeper.ts",
+        "const leftMs = this.#trustedUntilMs - env.monotonicMs();",
+        "const leftMs = this.#trustedUntilMs - env.now();",
+      ),
+      edit(
+        "worker/shard-keeper.ts",
+        "return this.#parts.env.monotonicMs() < this.#trustedUntilMs;",
+        "return this.#parts.env.now() < this.#trustedUntilMs;",
+      ),
     ],
   },
   // --- turns --------------------------------------------------------------------------------------------------------
@@ -876,6 +963,31 @@ export const MUTANTS: readonly Mutant[] = [
     guard: "Timers are set with the turn that creates them.",
     edits: [edit(TURN, "&& timers.size > 0) commit", "&& timers.size > 9) commit")],
   },
+  {
+    name: "history that is not compared",
+    guard: "Code that no longer does what its history says is parked, and not gone on with.",
+    edits: [
+      edit(
+        "replay/orchestration-run.ts",
+        "if (expected === actual) continue;",
+        "if (expected !== null) continue;",
+      ),
+    ],
+    unseenBySimulation: "the code that it runs does not change",
+    test: "test/orchestration/parked.test.ts",
+  },
+  {
+    name: "suspended run that goes on",
+    guard: "What comes for a suspended run waits until it is resumed.",
+    edits: [
+      without(
+        "replay/orchestration-run.ts",
+        "if (this.#suspended) {\n      this.#held = append(this.#held, event);\n      return;\n    }",
+      ),
+    ],
+    unseenBySimulation: "the oracle does not ask what a suspended run does",
+    test: "test/orchestration/suspend.test.ts",
+  },
   // --- the worker ---------------------------------------------------------------------------------------------------
   {
     name: "activities begun before their commit",
@@ -894,6 +1006,57 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [without(DISPATCHER, "this.#reload(resident, items);")],
   },
   {
+    name: "refused commit made to fit",
+    guard: "It was made of another state than the row's: it is dropped, and never repaired.",
+    edits: [
+      edit(
+        DISPATCHER,
+        "const result = await this.#commit(this.#endingAtLast(applied.commit));",
+        `let result = await this.#commit(this.#endingAtLast(applied.commit));
+    const [head] = result.accepted ? [] : await this.#persist(() => this.#parts.store.heads([applied.commit.iid]));
+    if (head !== undefined)
+      result = await this.#commit({ ...this.#endingAtLast(applied.commit), ...head, commitNumber: ++this.#commits });`,
+      ),
+    ],
+  },
+  {
+    name: "result kept over a reload for another generation",
+    guard: "What is kept over a reload is for the same generation.",
+    edits: [
+      edit(
+        DISPATCHER,
+        "if (!fresh.isAt(generation)) {\n        this.#activities.abort",
+        "if (fresh.isAt(-1)) {\n        this.#activities.abort",
+      ),
+    ],
+  },
+  {
+    name: "result kept over a reload that was answered",
+    guard: "What is kept over a reload still answers a task.",
+    edits: [
+      edit(
+        DISPATCHER,
+        "fresh.inbox.unshift(...local.filter((item) => isOpen(fresh, item)));",
+        "fresh.inbox.unshift(...local);",
+      ),
+    ],
+    maskedBy: ["activity result of what was answered"],
+    unseenBySimulation: "the turn leaves out what was answered",
+  },
+  {
+    name: "turn before its start",
+    guard: "Events that come before a run's start, as of a scheduled one, wait for it.",
+    edits: [
+      edit(
+        RESIDENT,
+        "return this.instance.sequence > 0 || this.inbox.some(startsExecution);",
+        "return true;",
+      ),
+    ],
+    test: "src/worker/resident.test.ts",
+    unseenBySimulation: "a function that has not begun keeps what comes, and is given it at its start",
+  },
+  {
     name: "activity result taken in by another generation",
     guard: "A result is for the generation that asked for it.",
     edits: resultsOfAny,
@@ -907,11 +1070,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "activity result taken in twice",
     guard: "The same, where both come in one turn.",
     edits: resultsTwice,
-  },
-  {
-    name: "activity result of what was answered, taken in twice",
-    guard: "Both.",
-    edits: resultsAsTheyCome,
   },
   {
     name: "late commits not followed",
@@ -940,19 +1098,14 @@ export const MUTANTS: readonly Mutant[] = [
     name: "activity result of what was aborted",
     guard: "An activity that was called off tells nothing.",
     edits: abortedTells,
-    maskedBy: "activity result of what was aborted, taken in by another generation",
+    maskedBy: ["activity result taken in by another generation"],
     unseenBySimulation: "the generation is compared when the result is taken in",
-  },
-  {
-    name: "activity result of what was aborted, taken in by another generation",
-    guard: "Both.",
-    edits: [...abortedTells, ...resultsOfAny],
   },
   {
     name: "memory used without proof",
     guard: "The committed (generation, sequence) proves that a kept function is where the history is.",
     edits: noProofOfMemory,
-    maskedBy: "memory used without proof, and not forgotten",
+    maskedBy: ["memory not forgotten"],
     unseenBySimulation: "the worker forgets the function whenever it drops the instance",
   },
   {
@@ -961,40 +1114,32 @@ export const MUTANTS: readonly Mutant[] = [
     edits: runsNotForgotten,
   },
   {
-    name: "memory used without proof, and not forgotten",
-    guard: "Both.",
-    edits: [...noProofOfMemory, ...runsNotForgotten],
-  },
-  {
     name: "mail of a former generation taken in",
     guard: "A worker leaves out what its instance has outlived.",
     edits: noGenerationOfMail,
-    maskedBy: "mail of a former generation and run taken in, commit without consumed messages",
+    maskedBy: ["commit without consumed messages"],
     unseenBySimulation: "the commit is refused, as the message is gone",
   },
   {
     name: "mail of a former run taken in",
     guard: "The same, for events.",
     edits: noRunOfMail,
-    maskedBy: "mail of a former generation and run taken in, commit without consumed messages",
+    maskedBy: ["commit without consumed messages"],
     unseenBySimulation: "the commit is refused, as the message is gone",
-  },
-  {
-    name: "mail of a former generation and run taken in, commit without consumed messages",
-    guard: "All three.",
-    edits: [...noGenerationOfMail, ...noRunOfMail, ...noConsumed],
   },
   {
     name: "message handed over twice",
     guard: "The mailbox hands each message over once.",
     edits: doubleDelivery,
-    maskedBy: "message handed over twice and taken twice, commit without consumed messages",
+    maskedBy: ["message taken in twice by one turn", "commit without consumed messages"],
     unseenBySimulation: "the commit is refused, as the message is gone",
   },
   {
-    name: "message handed over twice and taken twice, commit without consumed messages",
-    guard: "All three.",
-    edits: [...doubleDelivery, ...noRepeats, ...noConsumed],
+    name: "message taken in twice by one turn",
+    guard: "The commit's guard finds a message both times.",
+    edits: noRepeats,
+    maskedBy: ["message handed over twice"],
+    unseenBySimulation: "the mailbox hands each message over once",
   },
   {
     name: "shard taken over and not read",
@@ -1002,9 +1147,11 @@ export const MUTANTS: readonly Mutant[] = [
     edits: noReadOfTaken,
   },
   {
-    name: "shard taken over and not read, nor swept",
-    guard: "Both: it is never read.",
-    edits: [...noReadOfTaken, ...noSweep],
+    name: "messages not swept",
+    guard: "What was overlooked is found in the end.",
+    edits: noSweep,
+    maskedBy: ["shard taken over and not read"],
+    unseenBySimulation: "nothing is overlooked",
   },
   {
     name: "shard lost, messages remembered",
@@ -1017,17 +1164,29 @@ export const MUTANTS: readonly Mutant[] = [
     edits: memoryKept,
   },
   {
-    name: "shard lost, memory kept, commit without any guard",
-    guard: "What makes that harmless.",
+    name: "instance of another's shard taken up",
+    guard: "A shard may be lost while an instance of it is read.",
     edits: [
-      ...memoryKept,
-      ...noGeneration,
-      ...noSequence,
-      ...noLive,
-      ...noConsumed,
-      ...noTimersFired,
-      ...noMail,
+      without(
+        DISPATCHER,
+        "if (!this.#isOurs(loaded.instance)) {\n      this.#parts.onInstanceGone(iid);\n      return;\n    }",
+      ),
     ],
+    maskedBy: ["commit without sequence", "commit without consumed messages"],
+    unseenBySimulation: "the commit is refused, as another worker has gone on",
+  },
+  {
+    name: "message of another's shard handed over",
+    guard: "A shard may be lost while its messages are read.",
+    edits: [
+      edit(
+        MAILBOX,
+        "this.#owned.owns(message.shard) && this.#cursor.take(message)",
+        "this.#cursor.take(message)",
+      ),
+    ],
+    maskedBy: ["instance of another's shard taken up", "commit without consumed messages"],
+    unseenBySimulation: "its instance is not taken up",
   },
   {
     name: "adoption that forgets activities",
@@ -1039,6 +1198,42 @@ export const MUTANTS: readonly Mutant[] = [
         "if (resident.held || !resident.dead) return;",
       ),
     ],
+  },
+  {
+    name: "adoption of what runs here",
+    guard: "An activity that this worker runs already is not begun again.",
+    edits: [without(DISPATCHER, "!this.#activities.has(iid, generation, activity.task) &&")],
+  },
+  {
+    name: "adoption of what was answered here",
+    guard: "An activity whose result waits for its turn is not run again.",
+    edits: [
+      edit(DISPATCHER, "&&\n        !resident.inbox.some((item) => answers(item, activity.task)),", ","),
+    ],
+  },
+  {
+    name: "adoption of what was answered elsewhere",
+    guard: "The same, for a task that was answered since its instance was read.",
+    edits: [
+      edit(
+        DISPATCHER,
+        "return without.filter(({ task }) => !mail.some((item) => answers(item, task)));",
+        "return mail.length < 0 ? [] : without;",
+      ),
+    ],
+  },
+  {
+    name: "adoption of what was read long ago",
+    guard: "The same, where its instance has gone on since.",
+    edits: [
+      edit(
+        DISPATCHER,
+        "if (now?.instance.generation !== generation || now.instance.sequence !== instance.sequence) {",
+        "if (now === undefined) {",
+      ),
+    ],
+    maskedBy: ["commit without sequence"],
+    unseenBySimulation: "the commit that draws the new token is refused",
   },
   {
     name: "unfinished instances not adopted",
@@ -1058,6 +1253,28 @@ export const MUTANTS: readonly Mutant[] = [
         "worker/store-clock.ts",
         "if (this.#aheadMs.length === 0) return this.#env.now();",
         "if (this.#aheadMs !== null) return this.#env.now();",
+      ),
+    ],
+  },
+  {
+    name: "timer of a former generation taken in",
+    guard: "What was read to be due may be over when it is handed to its instance.",
+    edits: [
+      without(
+        DISPATCHER,
+        "if (!resident.isAt(timer.generation)) return this.#parts.onTimerSettled(timer, false);",
+      ),
+    ],
+    maskedBy: ["commit without fired timers"],
+    unseenBySimulation: "the commit is refused, as the timer is gone",
+  },
+  {
+    name: "timer of a later run left out",
+    guard: "A run that began outside is in nobody's memory yet: its timer fires all the same.",
+    edits: [
+      without(
+        DISPATCHER,
+        "if (timer.generation > resident.instance.generation) return this.#fireAnew(timer, resident);",
       ),
     ],
   },

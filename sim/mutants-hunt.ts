@@ -1,7 +1,7 @@
-// node .sim/sim/mutants-hunt.js SEEDS: the scenes and then seeds 1, 2, 3, … on every ground, until a check fails.
+// node .sim/sim/mutants-hunt.js SEEDS [first|all|NUMBERS]: the scenes and then seeds 1, 2, 3, … on every ground.
 import { holdBackTaskRejections } from "../src/unhandled-rejections.js";
 import { GROUNDS, type GroundKind, type Grounds, groundsOf } from "./ground.js";
-import { tell } from "./mutants-report.js";
+import { type Attempt, choiceOf, tryEach } from "./mutants-report.js";
 import { planOf } from "./scene.js";
 import { scenesOn } from "./scenes.js";
 import type { Plan } from "./schedule.js";
@@ -14,18 +14,8 @@ await hunt();
 
 async function hunt(): Promise<void> {
   const all = await Promise.all(GROUNDS.map(async (kind) => ({ kind, grounds: await groundsOf(kind) })));
-  let tried = 0;
   try {
-    for (const { where, plan, on } of plansOn(all)) {
-      await tell({ kind: "trying", where });
-      tried += 1;
-      const { problems } = await tryPlan(plan, on);
-      const [check] = problems;
-      if (check === undefined) continue;
-      await tell({ kind: "caught", where, check });
-      return;
-    }
-    await tell({ kind: "through", tried });
+    await tryEach(attemptsOn(all), choiceOf(process.argv[3]));
   } finally {
     for (const { grounds } of all) grounds[Symbol.dispose]();
     process.disconnect?.();
@@ -37,15 +27,18 @@ interface Laid {
   readonly grounds: Grounds;
 }
 
-function* plansOn(
-  all: readonly Laid[],
-): Generator<{ readonly where: string; readonly plan: Plan; readonly on: Grounds }> {
+function* attemptsOn(all: readonly Laid[]): Generator<Attempt> {
+  const attempt = (where: string, plan: Plan, grounds: Grounds): Attempt => ({
+    group: "simulation", // what fails on one ground need not be found on the others
+    where,
+    run: async () => (await tryPlan(plan, grounds)).problems[0],
+  });
   for (const { kind, grounds } of all) {
     for (const scene of scenesOn(kind))
-      yield { where: `scene "${scene.name}", ${kind}`, plan: planOf(scene), on: grounds };
+      yield attempt(`scene "${scene.name}", ${kind}`, planOf(scene), grounds);
   }
   for (let seed = 1; seed <= seeds; seed++) {
     for (const { kind, grounds } of all)
-      yield { where: `seed ${seed}, ${kind}`, plan: { seed, workload: workloadOf(seed) }, on: grounds };
+      yield attempt(`seed ${seed}, ${kind}`, { seed, workload: workloadOf(seed) }, grounds);
   }
 }

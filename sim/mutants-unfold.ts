@@ -17,6 +17,11 @@ export interface Copy extends Disposable {
   readonly module: (name: string) => string;
 }
 
+/** A copy of the sources and their tests, to run tests in. */
+export interface SourceCopy extends Disposable {
+  readonly folder: string;
+}
+
 /** The sources after all edits, by file. Each edit must fit in exactly one place. */
 export function editedSources(mutant: string, edits: readonly Edit[]): ReadonlyMap<string, string> {
   const sources = new Map<string, string>();
@@ -46,6 +51,18 @@ export function unfold(mutant: string, edits: readonly Edit[]): Copy {
   for (const [file, source] of sources)
     writeFileSync(join(folder, "src", file.replace(/\.ts$/, ".js")), transpiled(file, source));
   return { module: (name) => join(folder, "sim", name), [Symbol.dispose]: dispose };
+}
+
+/** Copies the sources, with these edits in them. */
+export function unfoldSources(mutant: string, edits: readonly Edit[]): SourceCopy {
+  const folder = join(COPIES, `${mutant.replaceAll(/[^a-z0-9]+/gi, "-")}-sources`);
+  const dispose = (): void => rmSync(folder, { recursive: true, force: true });
+  dispose();
+  mkdirSync(folder, { recursive: true });
+  for (const part of ["src", "test", "vitest.config.ts", "package.json", "tsconfig.json"])
+    cpSync(join(CHECKOUT, part), join(folder, part), { recursive: true });
+  for (const [file, source] of editedSources(mutant, edits)) writeFileSync(join(folder, "src", file), source);
+  return { folder, [Symbol.dispose]: dispose };
 }
 
 function transpiled(file: string, source: string): string {

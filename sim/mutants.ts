@@ -1,63 +1,64 @@
-// npm run sim:mutants [-- --schedules N --only NAME --write]
-// Takes the engine's guards out, one by one and in groups: the simulation and the conformance suite must notice each.
-import { fork } from "node:child_process";
+// npm run sim:mutants [-- --schedules N --only NAME --write --postgres --at-once N]
+// Takes the engine's guards out, one by one and beside what masks them: the simulation and the conformance suite must
+// notice each. With --postgres, those of the PostgreSQL store.
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { blindness, type Mutant } from "./mutant.js";
+import { besideName, type Mutant, type Trial, trialsOf } from "./mutant.js";
 import { MUTANTS } from "./mutant-list.js";
-import { readReport } from "./mutants-report.js";
-import { editedSources, unfold } from "./mutants-unfold.js";
+import { POSTGRES_MUTANTS } from "./mutant-list-postgres.js";
+import { type Doors, type Fate, fatesOf, type Verdict } from "./mutants-fate.js";
+import { startPostgres } from "./mutants-postgres.js";
+import { editedSources } from "./mutants-unfold.js";
 
 const { values } = parseArgs({
   options: {
     schedules: { type: "string", default: "150" },
     only: { type: "string", multiple: true },
+    "at-once": { type: "string", default: "2" },
+    /** The PostgreSQL store's guards, against the conformance suite on a server. */
+    postgres: { type: "boolean", default: false },
     /** Puts the table into docs/mutants.md. */
     write: { type: "boolean", default: false },
   },
 });
 
-/** Nothing that is tried takes this long: it hangs. */
-const SILENCE_MS = 120_000;
-
-const AT_ONCE = 2;
-
-/** What the list says cannot be seen is looked for in fewer seeds. */
-const UNSEEN_SHARE = 10;
-
 const PAGE = new URL("../../docs/mutants.md", import.meta.url);
-const TABLE = ["<!-- table: npm run sim:mutants -- --write -->", "<!-- end of the table -->"] as const;
+const TABLE = [
+  `<!-- table: npm run sim:mutants -- ${values.postgres ? "--postgres " : ""}--write -->`,
+  "<!-- end of the table -->",
+] as const;
 
-/** What became of a mutant in one of the two. */
-type Fate =
-  | { readonly kind: "killed"; readonly where: string; readonly by: string }
-  | { readonly kind: "survived"; readonly tried: number }
-  /** It was not tried: the reason why it could not be seen. */
-  | { readonly kind: "unseen"; readonly because: string };
-
-interface Verdict {
-  readonly mutant: Mutant;
-  readonly simulation: Fate;
-  readonly conformance: Fate;
-}
+/** What may stand in for a guard: that store's own first. */
+const MASKS = values.postgres ? [...POSTGRES_MUTANTS, ...MUTANTS] : MUTANTS;
 
 process.exitCode = await main();
 
 async function main(): Promise<number> {
   const seeds = Number(values.schedules);
   if (!Number.isSafeInteger(seeds) || seeds < 1) throw new RangeError("--schedules must be a number above 0");
-  const chosen = MUTANTS.filter(({ name }) => values.only?.includes(name) ?? true);
+  const all = values.postgres ? POSTGRES_MUTANTS : MUTANTS;
+  const chosen = all.filter(({ name }) => values.only?.includes(name) ?? true);
   if (chosen.length === 0) throw new RangeError(`no mutant is called ${values.only?.join(", ")}`);
-  for (const { name, edits } of MUTANTS) editedSources(name, edits); // all must fit before one is tried
+  // All must fit before one is tried.
+  for (const mutant of all) {
+    for (const { name, beside, edits } of trialsOf(mutant, MASKS)) editedSources(name, [...beside, ...edits]);
+  }
+  if (!values.postgres) return tryAll(chosen, { seeds });
+  await using server = await startPostgres();
+  return await tryAll(chosen, { seeds, server: server.url });
+}
+
+async function tryAll(chosen: readonly Mutant[], doors: Doors): Promise<number> {
   const beganMs = performance.now();
-  const whole = await fatesOf({ name: "none", guard: "", edits: [] }, seeds);
-  if (whole.simulation.kind === "killed" || whole.conformance.kind === "killed") {
+  const whole = await fatesOf({ name: "none", guard: "", edits: [], beside: [] }, doors);
+  if ([whole.simulation, whole.conformance].some(({ kind }) => kind === "killed" || kind === "broken")) {
     console.error(`The unchanged engine fails, so nothing is shown:\n${line(whole)}`);
     return 1;
   }
   console.log(line(whole));
-  const verdicts = await inTurn(chosen, async (mutant) => {
-    const verdict = await fatesOf(mutant, seeds);
+  const trials = chosen.flatMap((mutant) => trialsOf(mutant, MASKS));
+  const verdicts = await inTurn(trials, async (trial) => {
+    const verdict = await fatesOf(trial, doors);
     console.log(line(verdict));
     return verdict;
   });
@@ -65,53 +66,7 @@ async function main(): Promise<number> {
   return summarize(verdicts, seconds);
 }
 
-async function fatesOf(mutant: Mutant, seeds: number): Promise<Verdict> {
-  using copy = unfold(mutant.name, mutant.edits);
-  const tried = mutant.unseenBySimulation === undefined ? seeds : Math.ceil(seeds / UNSEEN_SHARE);
-  const simulation = await tryIn(copy.module("mutants-hunt.js"), [String(tried)]);
-  const because = blindness(mutant);
-  const conformance: Fate =
-    because === undefined ? await tryIn(copy.module("conformance-run.js"), []) : { kind: "unseen", because };
-  return { mutant, simulation, conformance };
-}
-
-/** Runs a module that reports. One that dies, hangs, or ends before it is through has met a mutant, too. */
-function tryIn(module: string, args: readonly string[]): Promise<Fate> {
-  return new Promise((resolve) => {
-    const child = fork(module, args, { stdio: ["ignore", "ignore", "pipe", "ipc"] });
-    let where = "at its start";
-    let fate: Fate | undefined;
-    let hangs = false;
-    let stderr = "";
-    const watch = setTimeout(() => {
-      hangs = true;
-      child.kill("SIGKILL");
-    }, SILENCE_MS);
-    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      stderr = (stderr + text).slice(-10_000);
-    });
-    child.on("message", (message) => {
-      watch.refresh();
-      const report = readReport(message);
-      if (report.kind === "trying") where = report.where;
-      else if (report.kind === "caught") fate = { kind: "killed", where: report.where, by: report.check };
-      else fate = { kind: "survived", tried: report.tried };
-    });
-    child.on("close", () => {
-      clearTimeout(watch);
-      const by = hangs ? "hangs" : errorIn(stderr);
-      resolve(fate ?? { kind: "killed", where, by });
-    });
-  });
-}
-
-/** What a process that died has said last. */
-function errorIn(stderr: string): string {
-  const said = stderr.split("\n").find((text) => /^\w*Error\b/.test(text));
-  return said === undefined ? "never comes to an end" : `dies: ${said}`;
-}
-
-/** Two at a time, in order. */
+/** Some at a time, in order. */
 async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const done: R[] = [];
   const left = [...items.entries()];
@@ -121,83 +76,125 @@ async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>):
       done[at] = await work(item);
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  await Promise.all(Array.from({ length: Number(values["at-once"]) }, lane));
   return done;
 }
 
 // --- what is said of it ---------------------------------------------------------------------------------------------
 
-function line({ mutant, simulation, conformance }: Verdict): string {
-  return `${mutant.name}\n    simulation: ${told(simulation)}\n    conformance: ${told(conformance)}`;
+function line({ trial, simulation, conformance }: Verdict): string {
+  return `${trial.name}\n    simulation: ${told(simulation)}\n    conformance: ${told(conformance)}`;
 }
 
 function told(fate: Fate): string {
-  if (fate.kind === "killed") return `${fate.where}: ${short(fate.by)}`;
-  return fate.kind === "survived" ? `SURVIVED ${fate.tried}` : `not tried: ${fate.because}`;
+  switch (fate.kind) {
+    case "killed":
+      return `${fate.where.replace(/^simulation: /, "")}: ${short(fate.by)}${fate.overlooked.map((store) => `; NOT ON ${store}`).join("")}`;
+    case "survived":
+      return `SURVIVED ${fate.tried}`;
+    case "unseen":
+      return `not tried: ${fate.because}`;
+    case "broken":
+      return `BROKEN: ${fate.by}`;
+  }
 }
 
 function summarize(verdicts: readonly Verdict[], seconds: number): number {
   const by = (door: "simulation" | "conformance"): number =>
     verdicts.filter((verdict) => verdict[door].kind === "killed").length;
   const alive = verdicts.filter(isAlive);
-  const missed = alive.filter(({ mutant }) => !isCovered(mutant, verdicts));
+  const missed = alive.filter(({ trial }) => !isCovered(trial, verdicts));
   console.log(
     `\n${verdicts.length} mutants in ${seconds} s: ${by("simulation")} killed by the simulation, ` +
       `${by("conformance")} by the conformance suite, ${alive.length - missed.length} masked alone and killed ` +
-      `in their group, ${missed.length} survived`,
+      `beside what masks them, ${missed.length} survived`,
   );
-  for (const { mutant } of missed) console.log(`survived: ${mutant.name}`);
-  for (const { mutant, simulation } of verdicts.filter(isUnexplained))
-    console.log(
-      simulation.kind === "killed"
-        ? `the reason why the simulation should not see it is out of date: ${mutant.name}`
-        : `the simulation should see it, or the list should say why it cannot: ${mutant.name}`,
-    );
-  if (values.write && values.only === undefined) writeTable(verdicts);
-  return missed.length === 0 ? 0 : 1;
+  for (const { trial } of missed) console.log(`survived: ${trial.name}`);
+  const wrong = verdicts.flatMap(complaintsOf);
+  for (const complaint of wrong) console.log(complaint);
+  if (values.write) writeTable(verdicts);
+  return missed.length + wrong.length === 0 ? 0 : 1;
 }
 
 function isAlive({ simulation, conformance }: Verdict): boolean {
   return [simulation, conformance].every(({ kind }) => kind !== "killed");
 }
 
-/** Whether something stands in for this guard, and taking that out, too, is noticed. Not asked for with `--only`. */
-function isCovered({ maskedBy }: Mutant, verdicts: readonly Verdict[]): boolean {
-  if (maskedBy === undefined) return false;
-  const group = verdicts.find(({ mutant }) => mutant.name === maskedBy);
-  return group === undefined ? values.only !== undefined : !isAlive(group);
+/** Whether this guard is noticed to be gone where what stands in for it is gone, too. */
+function isCovered(trial: Trial, verdicts: readonly Verdict[]): boolean {
+  const pair = verdicts.find((verdict) => verdict.trial.name === besideName(trial));
+  return trial.maskedBy !== undefined && pair !== undefined && !isAlive(pair);
 }
 
-/** What the list says of the simulation is not what was seen. */
-function isUnexplained({ mutant, simulation }: Verdict): boolean {
-  return (simulation.kind === "killed") === (mutant.unseenBySimulation !== undefined);
+/** Where a mutant shows nothing, or the list says of it what was not seen. */
+function complaintsOf({ trial, simulation, conformance }: Verdict): readonly string[] {
+  const { name, beside } = trial;
+  const fates = [simulation, conformance];
+  const broken = fates.flatMap((fate) =>
+    fate.kind === "broken" ? [`could not be tried: ${name}: ${fate.by}`] : [],
+  );
+  const overlooked = fates.flatMap((fate) =>
+    fate.kind === "killed" ? fate.overlooked.map((store) => `survived on ${store}: ${name}`) : [],
+  );
+  if (beside.length > 0) return broken; // its other row says what is expected
+  return [
+    ...broken,
+    ...overlooked,
+    ...unexplained("the simulation", name, simulation, trial.unseenBySimulation),
+    ...unexplained(trial.test ?? "the conformance suite", name, conformance, trial.unseenByConformance),
+  ];
 }
 
+function unexplained(
+  door: string,
+  name: string,
+  { kind }: Fate,
+  reason: string | undefined,
+): readonly string[] {
+  if (kind === "killed" && reason !== undefined)
+    return [`the reason why ${door} should not see it is out of date: ${name}`];
+  if (kind === "survived" && reason === undefined)
+    return [`${door} should see it, or the list should say why it cannot: ${name}`];
+  return [];
+}
+
+/** Rows of what was not tried now stay as they are. */
 function writeTable(verdicts: readonly Verdict[]): void {
   const page = readFileSync(PAGE, "utf8");
   const [before, rest] = page.split(TABLE[0]);
-  const after = rest?.split(TABLE[1])[1];
-  if (before === undefined || after === undefined)
+  const [old, ...after] = rest?.split(TABLE[1]) ?? [];
+  if (before === undefined || old === undefined || after.length === 0)
     throw new Error("docs/mutants.md has no place for the table");
-  const rows = verdicts.map(({ mutant, simulation, conformance }) => {
-    const bySimulation = cell(simulation, mutant.unseenBySimulation);
-    const byConformance = cell(conformance, mutant.unseenByConformance);
-    return `| ${mutant.name} | ${mutant.guard} | ${bySimulation} | ${byConformance} |`;
-  });
+  const rows = new Map(old.split("\n").map((row) => [row.split(" | ")[0], row]));
+  for (const verdict of verdicts) rows.set(`| ${verdict.trial.name}`, rowOf(verdict));
+  const all = values.postgres ? POSTGRES_MUTANTS : MUTANTS;
+  const named = all.flatMap((mutant) => trialsOf(mutant, MASKS)).map(({ name }) => `| ${name}`);
   const table = [
-    "| taken out | what it guards | simulation: scene or seed, ground, check | conformance: store, case |",
+    "| taken out | what it guards | simulation: scene or seed, ground, check | conformance: store, case; or test |",
     "| --- | --- | --- | --- |",
-    ...rows,
+    ...named.flatMap((name) => rows.get(name) ?? []),
   ];
-  writeFileSync(PAGE, `${before}${TABLE[0]}\n\n${table.join("\n")}\n\n${TABLE[1]}${after}`);
+  writeFileSync(PAGE, `${before}${TABLE[0]}\n\n${table.join("\n")}\n\n${TABLE[1]}${after.join(TABLE[1])}`);
+}
+
+function rowOf({ trial, simulation, conformance }: Verdict): string {
+  const { name, guard, beside } = trial;
+  const masked = beside.length > 0 ? "it fails as often without this guard" : undefined;
+  const bySimulation = cell(simulation, trial.unseenBySimulation ?? masked);
+  const byConformance = cell(conformance, trial.unseenByConformance ?? masked);
+  return `| ${name} | ${guard} | ${bySimulation} | ${byConformance} |`;
 }
 
 function cell(fate: Fate, reason: string | undefined): string {
-  const text =
-    fate.kind === "killed"
-      ? `${fate.where}${/^s(eed|cene)\b/.test(fate.where) ? `: ${short(fate.by)}` : ""}`
-      : `**not seen**: ${fate.kind === "unseen" ? fate.because : (reason ?? "why is not known")}`;
-  return text.replaceAll("|", "\\|");
+  return textOf(fate, reason).replaceAll("|", "\\|");
+}
+
+function textOf(fate: Fate, reason: string | undefined): string {
+  if (fate.kind === "killed") {
+    const where = fate.where.replace(/^simulation: /, "");
+    return where === fate.where ? where : `${where}: ${short(fate.by)}`;
+  }
+  return `**not seen**: ${fate.kind === "unseen" ? fate.because : (reason ?? "why is not known")}`;
 }
 
 /** One line, without numbers that say nothing. */

@@ -26,6 +26,8 @@ export interface Scene {
   readonly lingerMs: number;
   /** By then everything must have ended, while things still go wrong: what is found late only is found too late. */
   readonly inTime?: true;
+  /** No activity is begun twice, as it may be where a worker dies or stands still. */
+  readonly once?: true;
 }
 
 /** What is tried of it, always the same. */

@@ -22,12 +22,16 @@ export async function tryPlan(plan: Plan, grounds: Grounds): Promise<Trial> {
   const oracle = new Oracle();
   const effects: Effect[] = [];
   const replays: string[] = [];
+  const begun: string[] = [];
   const run = await runSchedule(plan, grounds, {
     onEffect: (effect) => {
       effects.push(effect);
       oracle.see(effect);
     },
-    onActivity: (seen) => oracle.witness(seen),
+    onActivity: (seen) => {
+      oracle.witness(seen);
+      begun.push(`${seen.instanceId}: activity ${seen.taskId} of ${seen.executionId} began twice`);
+    },
     onCalm: (store) => oracle.compare(store),
     onPurge: async (store, instanceIds) => {
       for (const instanceId of instanceIds) await oracle.compareOne(store, instanceId);
@@ -41,7 +45,8 @@ export async function tryPlan(plan: Plan, grounds: Grounds): Promise<Trial> {
     run.calls,
     effects.filter(({ step }) => step <= run.begunAgainAt),
   );
-  const problems = [...run.problems, ...oracle.problems, ...replays, ...disordered];
+  const repeated = plan.scene?.once === true ? begun.filter((each, at) => begun.indexOf(each) < at) : [];
+  const problems = [...run.problems, ...oracle.problems, ...replays, ...disordered, ...repeated];
   const hash = createHash("sha256");
   for (const line of run.log) hash.update(line).update("\n");
   return {

@@ -92,3 +92,15 @@ test("mail of an earlier generation that comes late does not reach the next one"
   resident.receive({ ...result, generation: 1 });
   expect(resident.takeInbox()).toEqual([]);
 });
+
+test("what comes before its generation's start waits for it, and is taken in after it", () => {
+  const resident = new Resident(
+    { ...LOADED, instance: { ...LOADED.instance, generation: 2, sequence: 0 } },
+    false,
+  );
+  resident.receive(EVENT);
+  expect(resident.isReady()).toBe(false);
+  resident.receive(START);
+  expect(resident.isReady()).toBe(true);
+  expect(resident.takeInbox().map(({ n }) => n)).toEqual([START.n, EVENT.n]);
+});

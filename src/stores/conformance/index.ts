@@ -1,6 +1,7 @@
 import type { Check, OpenStore, TestFunction } from "./check.js";
 import { checkChildren } from "./children.js";
 import { checkClosing } from "./closing.js";
+import { checkConditions } from "./conditions.js";
 import { checkContinueAsNew } from "./continue-as-new.js";
 import { checkEnds } from "./ends.js";
 import { checkFencingTokens } from "./fencing-tokens.js";
@@ -88,6 +89,7 @@ const concerns: readonly ((check: Check) => void)[] = [
   checkContinueAsNew,
   checkRewind,
   checkPurge,
+  checkConditions,
   checkFencingTokens,
   checkHistory,
   checkRetention,
