@@ -79,7 +79,10 @@ test("memory is read again when an event overtakes another one", () => {
 });
 
 test("mail of an ended run that comes late does not reach the next one", () => {
-  const resident = new Resident({ ...LOADED, instance: { ...LOADED.instance, run: 2, generation: 2 } }, false);
+  const resident = new Resident(
+    { ...LOADED, instance: { ...LOADED.instance, run: 2, generation: 2 } },
+    false,
+  );
   resident.receive({ ...EVENT, run: 1 });
   expect(resident.takeInbox()).toEqual([]);
   resident.receive({ ...EVENT, n: 9, run: 2 });

@@ -65,16 +65,19 @@ export function checkPurge(check: Check): void {
     assert.equal((await hub.instance("first")).status, "Pending");
   });
 
-  check("an instance that was started as its own earlier run's child is not among the children", async (hub) => {
-    await hub.run("order-1");
-    const parent = await hub.linkTo("order-1", 1);
-    await hub.end("order-1");
-    // A request of the ended run that has come late: the row is the same one.
-    await hub.start("order-1", { parent });
-    await hub.startChild("order-1", "child", 1);
-    await hub.terminate("order-1");
-    assert.deepEqual(await hub.purge("order-1"), { outcome: "purged", children: ["child"] });
-  });
+  check(
+    "an instance that was started as its own earlier run's child is not among the children",
+    async (hub) => {
+      await hub.run("order-1");
+      const parent = await hub.linkTo("order-1", 1);
+      await hub.end("order-1");
+      // A request of the ended run that has come late: the row is the same one.
+      await hub.start("order-1", { parent });
+      await hub.startChild("order-1", "child", 1);
+      await hub.terminate("order-1");
+      assert.deepEqual(await hub.purge("order-1"), { outcome: "purged", children: ["child"] });
+    },
+  );
 
   check("a purged ID is as good as new, under every policy", async (hub) => {
     await hub.bring("order-1", "Completed");
