@@ -44,7 +44,8 @@ test(`of two engines that start at the same moment one runs, ${RACES} times`, as
       expect(runs.filter(Boolean)).toHaveLength(1);
       const [winner, loser] = runs[0] === true ? pair : pair.toReversed();
       if (winner === undefined || loser === undefined) throw new Error("there were two");
-      expect(loser.said).toContain(`is held by another engine (pid ${winner.pid} `);
+      // Which one it names may still be the one that was killed: the winner shows itself after it has the file.
+      expect(loser.said).toContain("is held by another engine (pid ");
       storm.injected += 1;
       running = winner;
       await sleep(between(50, 200));
