@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -22,6 +22,17 @@ test("a second engine is told at once who holds the file", async () => {
   expect(performance.now() - before).toBeLessThan(1_500);
   expect(refused).toBeInstanceOf(StoreHeldError);
   expect(refused).toMatchObject({ pid: child.pid, host: "here" });
+});
+
+test("a second engine is not sent to a process that has ended, when the first has not said yet who it is", async () => {
+  const file = await temporaryFile();
+  const { child } = await runEngine(file);
+  const [first, second] = [await open(file), await open(file)];
+  await kill(child);
+  await first.join({ ...WORKER, pid: Number(child.pid), host: hostname() }); // as the row still is while it joins
+  const refused = await second.join(WORKER).catch((error: unknown) => error);
+  expect(refused).toBeInstanceOf(StoreHeldError);
+  expect(refused).toMatchObject({ pid: undefined, host: undefined });
 });
 
 test("an engine that was killed has let go of the file", async () => {

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { WorkerInfo } from "../../core/store.js";
 import { optionalRow, Row } from "../rows.js";
 import type { Connection } from "./connection.js";
@@ -41,16 +42,30 @@ export function shownWorkers(connection: Connection, hub: number): WorkerInfo[] 
     });
 }
 
-/** The fault that says who holds the file. The row is only for the message. */
+/**
+ * The fault that says who holds the file. The row is only for the message; its holder writes it a moment after it has
+ * taken the lock, and until then it is of a process that has ended.
+ */
 export function heldBy(connection: Connection): DatabaseFault {
   const row = optionalRow(
     connection.sql("select pid, host, since from worker order by since desc limit 1").get(),
   );
+  const holder = row && { pid: row.integer(), host: row.text(), sinceMs: row.integer() };
   return new DatabaseFault({
     kind: "held",
     store: connection.description,
-    ...(row === undefined ? {} : { pid: row.integer(), host: row.text(), sinceMs: row.integer() }),
+    ...(holder === undefined || hasEnded(holder) ? {} : holder),
   });
+}
+
+function hasEnded({ pid, host }: Pick<WorkerInfo, "pid" | "host">): boolean {
+  if (host !== hostname()) return false; // there, its number tells nothing here
+  try {
+    process.kill(pid, 0); // signals nothing, only looks
+    return false;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "ESRCH";
+  }
 }
 
 function namesOf(names: unknown): string[] {
