@@ -76,14 +76,15 @@ const HEALING_ROUNDS = 24;
 /** and how long a round is. */
 const HEALING_ROUND_MS = 6_000;
 
-/** In one of so many schedules nobody pokes anything at first, */
+/** In one of so many schedules nobody pokes anything at first, for a little longer than anything may wait; */
 const QUIET = 4;
-/** for so long; */
-const QUIET_MS = 15_000;
+const QUIET_MS = 5_000;
 /** it is looked this often */
 const LOOK_MS = 1_000;
-/** whether something that is due has waited for longer than this, while nothing went wrong. */
+/** whether something that is due has waited for longer than this, while nothing went wrong; */
 const IDLE_MS = 10_000;
+/** or for longer than this, where it may be of a former owner's late commit: after 3 leases, that is looked for after 10. */
+const FOUND_LATE_MS = 7 * LEASE.leaseMs + LEASE.leaseMs;
 
 /** How workers share the hub: whatever leases save, nothing may rest on them. */
 const SHARINGS: readonly [Sharing, Sharing, Sharing] = ["divided", "one engine", "leases"];
@@ -412,12 +413,13 @@ class Schedule {
   /** Without being poked, everything goes on for as long as it waits for nobody but a worker. */
   async #expectNothingIdle(): Promise<void> {
     const dueSince = new Map<string, number>();
-    const endMs = this.nowMs + QUIET_MS;
+    const idleMs = this.nowMs - this.#line.heldUntilMs < FOUND_LATE_MS ? FOUND_LATE_MS : IDLE_MS;
+    const endMs = this.nowMs + idleMs + QUIET_MS;
     while (this.nowMs < endMs && this.#problems.length === 0) {
       const due = new Set(await this.#line.workDue(this.#timersNowMs()));
       for (const each of dueSince.keys()) if (!due.has(each)) dueSince.delete(each);
       for (const each of due) if (!dueSince.has(each)) dueSince.set(each, this.nowMs);
-      const idle = [...dueSince].filter(([, sinceMs]) => this.nowMs - sinceMs > IDLE_MS);
+      const idle = [...dueSince].filter(([, sinceMs]) => this.nowMs - sinceMs > idleMs);
       if (idle.length > 0)
         this.#problems.push(
           `left undone, although nothing went wrong any more: ${idle.map(([each]) => each).join(", ")}`,

@@ -116,6 +116,7 @@ export class StoreLine {
   /** How often the store has begun anew: what is from before that is lost. */
   #restarts = 0;
   #settlesAtMs = 0;
+  #heldUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: StoreLineParts) {
     this.#parts = parts;
@@ -130,6 +131,11 @@ export class StoreLine {
   /** When everything that is on its way for long will have come. */
   get settlesAtMs(): number {
     return this.#settlesAtMs;
+  }
+
+  /** When the last write takes effect, or has, that was held. */
+  get heldUntilMs(): number {
+    return this.#heldUntilMs;
   }
 
   /** Faults that last are over. */
@@ -403,6 +409,7 @@ export class StoreLine {
   /** It is carried out later, unless the store has begun anew by then. */
   #hold<T>(arrival: Arrival<T>, actor: Actor, forMs: number): void {
     const { point, reply, isLost } = arrival;
+    if (point.writes) this.#heldUntilMs = Math.max(this.#heldUntilMs, this.#parts.scheduler.nowMs + forMs);
     this.#later(actor, `${point.label} held`, forMs, async () =>
       reply(isLost() ? { error: lost() } : await this.#carryOut(arrival)),
     );
