@@ -78,9 +78,9 @@ const HEALING_ROUND_MS = 6_000;
 
 /** In one of so many schedules nobody pokes anything at first, for a little longer than anything may wait; */
 const QUIET = 4;
-const QUIET_MS = 5_000;
+const QUIET_MS = 4_000;
 /** it is looked this often */
-const LOOK_MS = 1_000;
+const LOOK_MS = 2_000;
 /** whether something that is due has waited for longer than this, while nothing went wrong; */
 const IDLE_MS = 10_000;
 /** or for longer than this, where it may be of a former owner's late commit: after 3 leases, that is looked for after 10. */
