@@ -1,4 +1,12 @@
-import type { CallFault, Fault, FaultKind, Faults, Struck } from "./faults.js";
+import {
+  type CallFault,
+  type Fault,
+  type FaultKind,
+  type Faults,
+  isCallFault,
+  type MessageFault,
+  type Struck,
+} from "./faults.js";
 
 /** Something that goes wrong at a certain call of the store. */
 export interface Direction {
@@ -8,7 +16,7 @@ export interface Direction {
   readonly of?: string;
   /** Calls that come before this are not meant. */
   readonly fromMs?: number;
-  readonly fault: CallFault;
+  readonly fault: CallFault | MessageFault;
   readonly forMs?: number;
   /** How many calls, one after the other: 1, where nothing is said. */
   readonly times?: number;
@@ -38,6 +46,26 @@ export class DirectedFaults implements Faults {
   }
 
   atCall({ process, label, can }: Struck, nowMs: number): Fault | undefined {
+    return this.#strike(
+      { process, label },
+      nowMs,
+      (kind): kind is CallFault => isCallFault(kind) && can(kind),
+    );
+  }
+
+  atHint(): undefined {
+    return undefined;
+  }
+
+  atMessages(by: Pick<Struck, "process" | "label">, nowMs: number): Fault<MessageFault> | undefined {
+    return this.#strike(by, nowMs, (kind): kind is MessageFault => kind === "late message");
+  }
+
+  #strike<K extends FaultKind>(
+    { process, label }: Pick<Struck, "process" | "label">,
+    nowMs: number,
+    can: (kind: FaultKind) => kind is K,
+  ): Fault<K> | undefined {
     if (this.#healed) return undefined;
     for (const [direction, left] of this.#left) {
       const { call, of = process, fromMs = 0, fault: kind, forMs } = direction;
@@ -46,10 +74,6 @@ export class DirectedFaults implements Faults {
       this.bit.set(kind, (this.bit.get(kind) ?? 0) + 1);
       return forMs === undefined ? { kind } : { kind, forMs };
     }
-    return undefined;
-  }
-
-  atHint(): undefined {
     return undefined;
   }
 }

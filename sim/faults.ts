@@ -11,7 +11,7 @@ export type CallFault =
   /** The process dies with the call, or right after it took effect. */
   | "crash before"
   | "crash after"
-  /** On its way for longer than any lease. */
+  /** On its way for longer than any lease, whatever has become of its sender meanwhile. */
   | "held call"
   | "held reply"
   /** A commit that was sent twice arrives a second time, later. */
@@ -22,7 +22,7 @@ export type CallFault =
   | "clock"
   /** The worker's lease ends, which it learns later: others take its shards while it still works on them. */
   | "lease ended"
-  /** The store serves nobody for a while, */
+  /** The store ends, and with it every call and answer that is under way; it begins anew, and serves nobody for a while, */
   | "store down"
   /** or serves reads only. */
   | "disk full";
@@ -30,7 +30,10 @@ export type CallFault =
 /** What can go wrong with a hint. */
 export type HintFault = "hint lost" | "hint twice" | "hint late";
 
-export type FaultKind = CallFault | HintFault;
+/** What can go wrong with messages: their numbers were drawn long before their transaction has committed. */
+export type MessageFault = "late message";
+
+export type FaultKind = CallFault | HintFault | MessageFault;
 
 const CALL_FAULTS: readonly CallFault[] = [
   "conflict",
@@ -48,6 +51,16 @@ const CALL_FAULTS: readonly CallFault[] = [
   "disk full",
 ];
 const HINT_FAULTS: readonly HintFault[] = ["hint lost", "hint twice", "hint late"];
+const MESSAGE_FAULTS: readonly MessageFault[] = ["late message"];
+
+export function isCallFault(kind: FaultKind): kind is CallFault {
+  return CALL_FAULTS.some((each) => each === kind);
+}
+
+/** Whether a fault struck a call or a process: hints that went astray and late messages alone show nothing. */
+export function hasBitten(bit: ReadonlyMap<FaultKind, number>): boolean {
+  return CALL_FAULTS.some((kind) => bit.has(kind));
+}
 
 /** A fault that strikes now. */
 export interface Fault<K extends FaultKind = CallFault> {
@@ -78,13 +91,21 @@ export interface Faults {
   heal(): void;
   atCall(struck: Struck, nowMs: number): Fault | undefined;
   atHint(): HintFault | undefined;
+  /** A call has sent messages. */
+  atMessages(by: Pick<Struck, "process" | "label">, nowMs: number): Fault<MessageFault> | undefined;
 }
 
-/** How many faults a schedule has at most: it must get somewhere. */
-const MAX_FAULTS = 24;
+/** How many calls and processes are struck in a schedule at most: it must get somewhere. */
+const MAX_STRUCK = 24;
+
+/** How many hints and messages go astray, besides. */
+const MAX_ASTRAY = 24;
 
 /** How likely a fault is, drawn for each kind and schedule. */
 const RATES = [0, 0, 0.002, 0.01, 0.04] as const;
+
+/** The same of messages, of which there are few: mostly one late one alone does nothing. */
+const LATE_RATES = [0, 0.2, 0.6] as const;
 
 /**
  * Draws faults. Each question draws once, whatever the answer, so that leaving one fault out does not shift the
@@ -97,12 +118,15 @@ export class DrawnFaults implements Faults {
   readonly #bit = new Map<FaultKind, number>();
   readonly missed = [];
   #drawn = 0;
+  #struck = 0;
+  #astray = 0;
   #on = true;
 
   constructor(random: Random, without: ReadonlySet<number> = new Set()) {
     this.#random = random;
     this.#without = without;
     for (const kind of [...CALL_FAULTS, ...HINT_FAULTS]) this.#rates.set(kind, random.pick(RATES));
+    for (const kind of MESSAGE_FAULTS) this.#rates.set(kind, random.pick(LATE_RATES));
   }
 
   get bit(): ReadonlyMap<FaultKind, number> {
@@ -118,25 +142,40 @@ export class DrawnFaults implements Faults {
   }
 
   atCall({ can, stake }: Struck): Fault | undefined {
-    const kind = this.#draw(CALL_FAULTS, can, stake);
-    return kind && { kind };
+    const kind = this.#draw(CALL_FAULTS, (each) => this.#struck < MAX_STRUCK && can(each), stake);
+    if (kind === undefined) return undefined;
+    this.#struck += 1;
+    return this.#bite(kind);
   }
 
   atHint(): HintFault | undefined {
-    return this.#draw(HINT_FAULTS, () => true, 1);
+    return this.#strayed(HINT_FAULTS)?.kind;
+  }
+
+  atMessages(): Fault<MessageFault> | undefined {
+    return this.#strayed(MESSAGE_FAULTS);
+  }
+
+  #strayed<K extends FaultKind>(kinds: readonly K[]): Fault<K> | undefined {
+    const kind = this.#draw(kinds, () => this.#astray < MAX_ASTRAY, 1);
+    if (kind === undefined) return undefined;
+    this.#astray += 1;
+    return this.#bite(kind);
   }
 
   #draw<K extends FaultKind>(kinds: readonly K[], can: (kind: K) => boolean, stake: number): K | undefined {
     let rest = this.#random.next() / stake;
     for (const kind of kinds) {
       rest -= this.#rates.get(kind) ?? 0;
-      if (rest >= 0) continue;
-      if (!this.#on || this.#drawn >= MAX_FAULTS || !can(kind)) return undefined;
-      const number = this.#drawn++;
-      if (this.#without.has(number)) return undefined;
-      this.#bit.set(kind, (this.#bit.get(kind) ?? 0) + 1);
-      return kind;
+      if (rest < 0) return this.#on && can(kind) ? kind : undefined;
     }
     return undefined;
+  }
+
+  /** It was drawn; it bites unless it is left out. */
+  #bite<K extends FaultKind>(kind: K): Fault<K> | undefined {
+    if (this.#without.has(this.#drawn++)) return undefined;
+    this.#bit.set(kind, (this.#bit.get(kind) ?? 0) + 1);
+    return { kind };
   }
 }

@@ -6,10 +6,16 @@ import { MemoryDatabase } from "../src/stores/memory/database.js";
 import { LeaseTable, type MemoryLeaseOptions, MemoryLeases } from "../src/stores/memory/leases.js";
 import { openMemoryStore } from "../src/stores/memory/store.js";
 import { openSqliteStore } from "../src/stores/sqlite/store.js";
+import { LateNumbers } from "./late-numbers.js";
 
 /** A store to simulate on: new, and shared by several processes through leases. */
 export interface Ground extends AsyncDisposable {
+  /** Another one after each {@link restart}, where the data is not in memory. */
   readonly store: Store;
+  /** The store ends and begins anew, on the same data. */
+  readonly restart: () => Promise<void>;
+  /** Where messages may come out of the order of their numbers. */
+  readonly numbers?: LateNumbers;
   readonly leases: MemoryLeases;
   /** Ends a worker's lease now, as if it had not been renewed in time: it knows at its next renewal only. */
   readonly endLease: (worker: string) => void;
@@ -20,7 +26,10 @@ export interface Ground extends AsyncDisposable {
   readonly tasks: boolean;
 }
 
-/** `memory alone` has no tasks, and so does exactly what `sqlite` does. */
+/**
+ * `memory` stands for PostgreSQL: it has tasks, and its message numbers may come late. `memory alone` has neither, and so
+ * does exactly what `sqlite` does.
+ */
 export const GROUNDS = ["memory", "memory alone", "sqlite"] as const;
 export type GroundKind = (typeof GROUNDS)[number];
 
@@ -61,20 +70,22 @@ export async function groundsOf(kind: GroundKind): Promise<Grounds> {
   return kind === "sqlite" ? sqliteGrounds() : memoryGrounds(kind === "memory");
 }
 
-function memoryGrounds(tasks: boolean): Grounds {
+function memoryGrounds(asPostgres: boolean): Grounds {
   return {
     lay: async (options) => {
       const database = new MemoryDatabase();
       const store = openMemoryStore({ database, leases: options });
-      const table = tasks ? database.hub(store.taskHub).leases : new LeaseTable();
+      const table = asPostgres ? database.hub(store.taskHub).leases : new LeaseTable();
+      const numbers = new LateNumbers(store, options.now);
       return {
-        store,
+        ...(asPostgres ? { store: numbers.store, numbers } : { store }),
+        restart: async () => {}, // a store in memory that ends takes its data with it
         // Those of the store tell its other engines what has changed.
-        leases: tasks && store.leases !== undefined ? store.leases : leasesOn(table, options),
+        leases: asPostgres && store.leases !== undefined ? store.leases : leasesOn(table, options),
         endLease: (worker) => table.expire(worker),
         ownLeases: () => leasesOn(new LeaseTable(), options),
         workers: async () => table.workers(options.now()),
-        tasks,
+        tasks: asPostgres,
         [Symbol.asyncDispose]: () => store.close(),
       };
     },
@@ -96,10 +107,16 @@ async function sqliteGrounds(): Promise<Grounds> {
     lay: async (options) => {
       const file = join(folder, `hub-${++count}.db`);
       copyFileSync(empty, file);
-      const store = await openSqliteStore({ file, inline: true });
+      let store = await openSqliteStore({ file, inline: true });
       const table = new LeaseTable();
       return {
-        store,
+        get store() {
+          return store;
+        },
+        restart: async () => {
+          await store.close();
+          store = await openSqliteStore({ file, inline: true });
+        },
         leases: leasesOn(table, options),
         endLease: (worker) => table.expire(worker),
         ownLeases: () => leasesOn(new LeaseTable(), options),

@@ -17,6 +17,8 @@ export class SimProcess implements Actor {
   pausedUntilMs = 0;
   /** How far its wall clock is off. */
   skewMs = 0;
+  /** The latest that its wall clock has ever shown it. */
+  latestMs = Number.NEGATIVE_INFINITY;
   #ids = 0;
 
   constructor(name: string, number: number, scheduler: Scheduler, random: Random, logger: Logger) {
@@ -24,7 +26,11 @@ export class SimProcess implements Actor {
     const system = systemEnv(logger);
     const prefix = number.toString(16).padStart(8, "0");
     this.env = {
-      now: () => START_MS + Math.floor(scheduler.nowMs) + this.skewMs, // whole, as Date.now() is
+      now: () => {
+        const nowMs = START_MS + Math.floor(scheduler.nowMs) + this.skewMs; // whole, as Date.now() is
+        this.latestMs = Math.max(this.latestMs, nowMs);
+        return nowMs;
+      },
       monotonicMs: () => scheduler.nowMs,
       random: () => random.next(),
       id: () => `${prefix}${(++this.#ids).toString(16).padStart(24, "0")}`,

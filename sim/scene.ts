@@ -1,6 +1,7 @@
 import type { Instruction } from "./app.js";
 import type { Direction } from "./directions.js";
 import type { Plan } from "./schedule.js";
+import type { Sharing } from "./store-line.js";
 import type { Operation, Workload } from "./workload.js";
 
 /**
@@ -14,10 +15,10 @@ export interface Scene {
   readonly workers: number;
   /** When one more comes. */
   readonly joinsAtMs?: number;
-  /** Every worker takes itself for the owner of everything, until nothing goes wrong any more. */
-  readonly divided?: true;
-  /** It needs a store with tasks. */
-  readonly tasks?: true;
+  /** How workers share the hub, until nothing goes wrong any more: by leases, where nothing is said. */
+  readonly sharing?: Sharing;
+  /** It needs a store like PostgreSQL's: with tasks, or with message numbers that may come late. */
+  readonly asPostgres?: true;
   /** How many instances a worker keeps in memory: 50, where nothing is said. */
   readonly residents?: number;
   readonly clients: Workload;

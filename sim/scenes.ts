@@ -19,7 +19,9 @@ import {
 
 /** The scenes that can be played on a ground. */
 export function scenesOn(ground: GroundKind): readonly Scene[] {
-  return SCENES.filter(({ tasks }) => tasks === undefined || ground === "memory");
+  return SCENES.filter(({ asPostgres, sharing }) =>
+    ground === "memory" ? sharing !== "one engine" : asPostgres === undefined,
+  );
 }
 
 /** Each is a race that a guard of the engine is for. */
@@ -67,7 +69,7 @@ export const SCENES: readonly Scene[] = [
   {
     name: "another worker takes an event in, and stands still, while its instance is in memory here",
     workers: 2,
-    divided: true,
+    sharing: "divided",
     clients: [client(start("a", [event, activity(500)]), pass(3_000), raise("a"))],
     directions: [
       { call: "poll", of: "worker2", fromMs: 5_000, fault: "held call", forMs: 1_000 },
@@ -128,7 +130,7 @@ export const SCENES: readonly Scene[] = [
   {
     name: "an event is handed to a worker when another one has taken it in",
     workers: 2,
-    divided: true,
+    sharing: "divided",
     residents: 1,
     clients: [
       client(
@@ -148,7 +150,7 @@ export const SCENES: readonly Scene[] = [
   {
     name: "an event is handed to a worker when the next run has begun",
     workers: 2,
-    divided: true,
+    sharing: "divided",
     residents: 1,
     clients: [
       client(
@@ -170,7 +172,7 @@ export const SCENES: readonly Scene[] = [
   {
     name: "two workers take in an event, and one of them the next one with it",
     workers: 2,
-    divided: true,
+    sharing: "divided",
     clients: [
       client(
         start("a", [event, event, event, activity(10_000)]),
@@ -226,7 +228,7 @@ export const SCENES: readonly Scene[] = [
   {
     name: "an activity ends while its instance is read, in which another run of it has been answered",
     workers: 2,
-    divided: true,
+    sharing: "divided",
     clients: [
       client(start("a", [activity(1_000), event, event]), pass(1_050), raise("a"), pass(3_000), raise("a")),
     ],
@@ -238,7 +240,7 @@ export const SCENES: readonly Scene[] = [
   },
   {
     name: "two runs of an activity are answered in one turn",
-    tasks: true,
+    asPostgres: true,
     workers: 2,
     joinsAtMs: 4_000,
     clients: [
@@ -252,7 +254,7 @@ export const SCENES: readonly Scene[] = [
   },
   {
     name: "an activity that was handed over ends when its instance has continued as new",
-    tasks: true,
+    asPostgres: true,
     workers: 2,
     joinsAtMs: 4_000,
     clients: [client(start("c", [begun(6_000), event, again, activity(9_000)]), pass(4_000), raise("c"))],
@@ -425,7 +427,7 @@ export const SCENES: readonly Scene[] = [
   {
     name: "an activity ends twice, and its instance has continued as new in between",
     workers: 2,
-    divided: true,
+    sharing: "divided",
     clients: [client(start("a", [activity(1_000), again, activity(3_000)]))],
     directions: [{ call: "commit a 1.2", fault: "held call", forMs: 500 }],
     lingerMs: 3_000,
@@ -481,7 +483,7 @@ export const SCENES: readonly Scene[] = [
   },
   {
     name: "an activity that was handed over ends while its instance is taken over",
-    tasks: true,
+    asPostgres: true,
     once: true,
     workers: 2,
     joinsAtMs: 4_000,
@@ -491,7 +493,7 @@ export const SCENES: readonly Scene[] = [
   },
   {
     name: "a former owner's turn comes while its instance is taken over",
-    tasks: true,
+    asPostgres: true,
     workers: 2,
     joinsAtMs: 4_000,
     clients: [client(start("c", [activity(1_900), event]), pass(12_000), raise("c"))],
@@ -507,6 +509,50 @@ export const SCENES: readonly Scene[] = [
     clients: [client(start("a", [event]), pass(500), start("a", [], { ifLive: "terminate", inMs: 2_000 }))],
     directions: [],
     lingerMs: 3_000,
+    inTime: true,
+  },
+  // --- messages that come out of the order of their numbers ---------------------------------------------------------
+  {
+    name: "an event comes with a child's result, and the event before it is not there yet",
+    asPostgres: true,
+    workers: 2,
+    clients: [
+      client(
+        start("a", [child([timer(3_700)], { waits: false }), event]),
+        start("c", [event, event]),
+        pass(3_000),
+        raise("c"),
+        pass(600),
+        raise("a"),
+        pass(50),
+        raise("c"),
+        pass(100),
+        raise("a"),
+      ),
+    ],
+    directions: [
+      { call: "execute raise a", fault: "late message", forMs: 700 },
+      { call: "poll", of: "worker1", fromMs: 5_640, fault: "held call", forMs: 200 },
+    ],
+    lingerMs: 3_000,
+    inTime: true,
+  },
+  {
+    name: "a run begins before its owner is told that the one before it has ended",
+    workers: 1,
+    clients: [client(start("a", [timer(500)]), pass(1_000), start("a", []))],
+    directions: [{ call: "commit a 1.1", fault: "held reply", forMs: 2_000 }],
+    lingerMs: 5_000,
+    inTime: true,
+  },
+  // --- one engine, which nobody else wakes --------------------------------------------------------------------------
+  {
+    name: "a timer is set while those that are due are read",
+    sharing: "one engine",
+    workers: 1,
+    clients: [client(start("a", [timer(2_000)]), start("b", [activity(2_200), timer(1_000)]))],
+    directions: [{ call: "due", fromMs: 4_000, fault: "held reply", forMs: 500 }],
+    lingerMs: 5_000,
     inTime: true,
   },
 ];

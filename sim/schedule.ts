@@ -1,6 +1,6 @@
 import { TaskHubClient } from "../src/client/task-hub-client.js";
 import type { LogFields, Logger } from "../src/core/env.js";
-import { EngineFaultError } from "../src/core/errors.js";
+import { StoreHeldError, TenureError } from "../src/core/errors.js";
 import { jsonCodec } from "../src/core/payload.js";
 import type { Store, TurnBoard, WorkerInfo } from "../src/core/store.js";
 import { createRegistry } from "../src/replay/definitions.js";
@@ -14,7 +14,7 @@ import { SimProcess, START_MS } from "./process.js";
 import { type Random, stream } from "./random.js";
 import type { Scene } from "./scene.js";
 import { Scheduler, type Strategy } from "./scheduler.js";
-import { type Effect, StoreLine } from "./store-line.js";
+import { type Effect, type Sharing, StoreLine } from "./store-line.js";
 import { type Operation, perform, type Told, type Workload } from "./workload.js";
 
 /** What a client did, and when by the count of steps: between the two it took effect, if it did. */
@@ -80,13 +80,21 @@ const HEALING_ROUNDS = 24;
 /** and how long a round is. */
 const HEALING_ROUND_MS = 6_000;
 
-/** In one of so many schedules nobody pokes anything at first, */
-const QUIET = 16;
-/** for longer than it takes to find what was missed: then nothing may have been left undone. */
-const QUIET_MS = 45_000;
+/** In one of so many schedules nobody pokes anything at first, for a little longer than anything may wait; */
+const QUIET = 4;
+const QUIET_MS = 4_000;
+/** it is looked this often */
+const LOOK_MS = 2_000;
+/** whether something that is due has waited for longer than this, while nothing went wrong; */
+const IDLE_MS = 10_000;
+/** or for longer than this, where it may be of a former owner's late commit: after 3 leases, that is looked for after 10. */
+const FOUND_LATE_MS = 7 * LEASE.leaseMs + LEASE.leaseMs;
 
-/** In one of so many schedules leases mean nothing: whatever they save, nothing may rest on them. */
-const DIVIDED = 3;
+/** How workers share the hub: whatever leases save, nothing may rest on them. */
+const SHARINGS: readonly [Sharing, Sharing, Sharing] = ["divided", "one engine", "leases"];
+
+/** One of so many clients works in a worker's process. */
+const BESIDE = 3;
 
 /** In one of so many schedules everything is purged in the end, and begins once more. */
 const BEGUN_AGAIN = 3;
@@ -122,6 +130,20 @@ function watched(store: Store, { onPurge }: Observer): Store {
   });
 }
 
+/** What a store that does not serve lets a worker say: no other error is expected, whatever goes wrong around it. */
+const EXPECTED_ERRORS = new Set(["StoreUnusable", "StoreConflict"]);
+
+/** Why an instance may be parked: its worker has ended again and again, soon after it had taken the instance up. */
+const EXPECTED_PARKS = new Set(["ProcessEnded"]);
+
+function isExpected(fields: LogFields | undefined): boolean {
+  const error = fields?.["error"];
+  const code = fields?.["code"];
+  const isParked = typeof code === "string";
+  if (isParked) return EXPECTED_PARKS.has(code);
+  return error === undefined || (error instanceof TenureError && EXPECTED_ERRORS.has(error.code));
+}
+
 function told(fields: LogFields | undefined): string {
   const error = fields?.["error"];
   return error instanceof Error ? `${error.name}: ${error.message}` : "";
@@ -141,7 +163,7 @@ class Schedule {
   readonly #workers = new Set<SimProcess>();
   readonly #names = new Map<string, number>();
   readonly #paceMs: number;
-  readonly #divided: boolean;
+  readonly #sharing: Sharing;
   readonly #isQuiet: boolean;
   #processes = 0;
   #events = 0;
@@ -161,7 +183,9 @@ class Schedule {
       onStep: (nowMs, actor, label) => this.#log.push(`${nowMs} ${actor}: ${label}`),
     });
     this.#paceMs = scene === undefined ? this.#random.pick(PACES_MS) : 0;
-    this.#divided = scene === undefined ? this.#random.below(DIVIDED) === 0 : scene.divided === true;
+    const sharing = scene === undefined ? this.#random.pick(SHARINGS) : (scene.sharing ?? "leases");
+    // Where work may leave its owner's process, several share the hub.
+    this.#sharing = sharing === "one engine" && ground.tasks ? "leases" : sharing;
     this.#isQuiet = scene === undefined && stream(plan.seed, "quiet").below(QUIET) === 0;
     this.#faults =
       scene === undefined
@@ -172,7 +196,7 @@ class Schedule {
       random: stream(plan.seed, "line"),
       faults: this.#faults,
       ground,
-      divided: this.#divided,
+      sharing: this.#sharing,
       onEffect: (effect) => this.#onEffect(effect),
       onCrash: (process) => this.#onCrash(process),
       onProblem: (problem) => this.#problems.push(problem),
@@ -185,7 +209,8 @@ class Schedule {
 
   async run(): Promise<Run> {
     const { scene } = this.#plan;
-    const workers = scene?.workers ?? 2 + this.#random.below(2);
+    const drawn = 2 + this.#random.below(2);
+    const workers = scene?.workers ?? (this.#sharing === "one engine" ? drawn - 1 : drawn);
     for (let n = 0; n < workers; n++) this.#startWorker();
     if (scene?.joinsAtMs !== undefined) this.#startWorkerIn(scene.joinsAtMs);
     const working = this.#plan.workload.map((operations, n) => this.#startClient(n, operations));
@@ -244,6 +269,9 @@ class Schedule {
     worker.start().catch((error: unknown) => {
       // As a process that cannot start: it ends, and is started again.
       if (process.dead) return;
+      const isHeld = error instanceof StoreHeldError && this.#sharing === "one engine";
+      if (!isHeld && !isExpected({ error }))
+        this.#problems.push(`${process.name} cannot start: ${told({ error })}`);
       this.#log.push(`${process.name} could not start: ${String(error)}`);
       process.kill();
       this.#onCrash(process);
@@ -303,7 +331,9 @@ class Schedule {
   /** A client, and those that go on with its work where it dies. */
   async #startClient(n: number, operations: readonly Operation[]): Promise<void> {
     const supervisor = this.#newProcess("supervisor");
-    let process = this.#newProcess(`client-${n}-`);
+    const isBeside =
+      this.#plan.scene === undefined && stream(this.#plan.seed, `beside ${n}`).below(BESIDE) === 0;
+    let process = this.#clientProcess(n, isBeside);
     let client = this.#clientOf(process);
     for (const operation of operations) {
       await supervisor.env.sleep(this.#random.below(this.#paceMs + 1));
@@ -326,31 +356,30 @@ class Schedule {
       for (let isOver = false; !isOver; ) {
         isOver = await Promise.race([answered, supervisor.env.sleep(500).then(() => false)]);
         if (isOver || !process.dead) continue;
-        process = this.#newProcess(`client-${n}-`);
+        process = this.#clientProcess(n, isBeside);
         client = this.#clientOf(process);
         isOver = true;
       }
     }
   }
 
+  /** A process of its own; or one that works, where there is one. */
+  #clientProcess(n: number, isBeside: boolean): SimProcess {
+    const working = isBeside ? [...this.#workers].find(({ dead }) => !dead) : undefined;
+    return working ?? this.#newProcess(`client-${n}-`);
+  }
+
   #newEvent(): string {
     return `event-${++this.#events}`;
   }
 
-  /** Nothing that the engine says of its own faults is expected, whatever goes wrong around it. */
   #loggerOf(name: string): Logger {
     const ignore = (): void => {};
-    return {
-      debug: ignore,
-      info: ignore,
-      warn: (message, fields) => this.#log.push(`${name} warns: ${message} ${told(fields)}`),
-      error: (message, fields) => {
-        const error = fields?.["error"];
-        this.#log.push(`${name} complains: ${message} ${told(fields)}`);
-        if (error instanceof EngineFaultError || fields?.["code"] === "EngineFault")
-          this.#problems.push(`${name}: ${message} ${told(fields)}`);
-      },
+    const note = (says: string) => (message: string, fields?: LogFields) => {
+      this.#log.push(`${name} ${says}: ${message} ${told(fields)}`);
+      if (!isExpected(fields)) this.#problems.push(`${name}: ${message} ${told(fields)}`);
     };
+    return { debug: ignore, info: ignore, warn: note("warns"), error: note("complains") };
   }
 
   /** Row IDs may have gaps, and where is a store's own affair: they are named in the order in which they are met. */
@@ -387,9 +416,11 @@ class Schedule {
     this.#scheduler.calm();
     this.#line.heal();
     for (const worker of this.#workers) worker.pausedUntilMs = 0;
-    if (this.#divided) this.#killWorkers();
+    if (this.#sharing === "divided") this.#killWorkers();
     if (this.#workers.size === 0) this.#startWorker();
-    if (this.#isQuiet) await this.#expectNothingDue();
+    // What was sent before may still come; and then nothing is on its way any more.
+    if (this.#line.settlesAtMs > this.nowMs) await this.#linger(this.#line.settlesAtMs - this.nowMs);
+    if (this.#isQuiet) await this.#expectNothingIdle();
     const process = this.#newProcess("healer");
     const client = this.#clientOf(process);
     for (let round = 1; ; round++) {
@@ -407,11 +438,27 @@ class Schedule {
   }
 
   /** Without being poked, everything goes on for as long as it waits for nobody but a worker. */
-  async #expectNothingDue(): Promise<void> {
-    await this.#linger(QUIET_MS);
-    const due = await this.#line.workDue();
-    if (due.length > 0)
-      this.#problems.push(`left undone, although nothing went wrong any more: ${due.join(", ")}`);
+  async #expectNothingIdle(): Promise<void> {
+    const dueSince = new Map<string, number>();
+    const idleMs = this.nowMs - this.#line.heldUntilMs < FOUND_LATE_MS ? FOUND_LATE_MS : IDLE_MS;
+    const endMs = this.nowMs + idleMs + QUIET_MS;
+    while (this.nowMs < endMs && this.#problems.length === 0) {
+      const due = new Set(await this.#line.workDue(this.#timersNowMs()));
+      for (const each of dueSince.keys()) if (!due.has(each)) dueSince.delete(each);
+      for (const each of due) if (!dueSince.has(each)) dueSince.set(each, this.nowMs);
+      const idle = [...dueSince].filter(([, sinceMs]) => this.nowMs - sinceMs > idleMs);
+      if (idle.length > 0)
+        this.#problems.push(
+          `left undone, although nothing went wrong any more: ${idle.map(([each]) => each).join(", ")}`,
+        );
+      await this.#linger(LOOK_MS);
+    }
+  }
+
+  /** By the clock that timers go by; the one that is behind, where there are several. */
+  #timersNowMs(): number {
+    if (this.#sharing !== "one engine") return START_MS + this.nowMs;
+    return Math.min(...[...this.#workers].map(({ env }) => env.now()));
   }
 
   /** What was purged leaves nothing behind, and what comes after it knows nothing of it. */

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { hasBitten } from "./faults.js";
 import { ALIKE, type AllGrounds, type GroundKind, type Grounds } from "./ground.js";
 import { unlinearizable } from "./linearizability.js";
 import { Oracle } from "./oracle.js";
@@ -53,7 +54,7 @@ export async function tryPlan(plan: Plan, grounds: Grounds): Promise<Trial> {
     ...run,
     problems,
     digest: hash.digest("hex"),
-    isVoid: plan.scene === undefined ? run.bit.size === 0 && run.refusedCommits === 0 : run.missed.length > 0,
+    isVoid: plan.scene === undefined ? !hasBitten(run.bit) : run.missed.length > 0,
   };
 }
 

@@ -184,12 +184,12 @@ export class TaskExchange {
     return (await this.#asked.told).filter((state) => state.iid === iid);
   }
 
-  /** One of these names that no live worker has registered, if there is one: looked at every second at most. */
+  /** One of these names that neither we nor another live worker has registered, if there is one: looked at every second at most. */
   async missing(
     kind: "activities" | "orchestrations",
     names: readonly string[],
   ): Promise<string | undefined> {
-    const { env, store } = this.#parts;
+    const { env, store, executor } = this.#parts;
     if (this.#registered === undefined || env.monotonicMs() - this.#registeredAtMs > REGISTERED_MS) {
       this.#registeredAtMs = env.monotonicMs();
       this.#registered = persist(this.#parts, () => store.workers()).then(
@@ -203,7 +203,9 @@ export class TaskExchange {
       );
     }
     const registered = await this.#registered;
-    return names.find((name) => !registered.has(`${kind} ${name}`));
+    // What is registered here is, whether or not others take us for alive.
+    const here = new Set(executor[kind]);
+    return names.find((name) => !here.has(name) && !registered.has(`${kind} ${name}`));
   }
 
   async #offer(offered: readonly OfferedTask[], holder?: string): Promise<void> {
