@@ -501,7 +501,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
     edits: [
       without(END_RUN, "await answerLeft(transaction, await query(LEFT_OF_PAGE, [hub, after, last]));"),
     ],
-    test: "src/stores/postgres/turns.test.ts",
+    test: "src/stores/postgres/store.test.ts",
   },
   {
     name: "shard claimed while it is owned",
@@ -538,18 +538,6 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
       ),
     ],
     test: "src/stores/postgres/leases.test.ts",
-  },
-  {
-    name: "lease renewed after its end",
-    guard: "Who was taken for dead joins again, without shards.",
-    edits: [
-      edit(
-        LEASES,
-        "where hub = $1 and id = $2 and lease_until > clock_timestamp()\n    returning id",
-        "where hub = $1 and id = $2\n    returning id",
-      ),
-    ],
-    cases: "a worker whose lease has ended joins again",
   },
   {
     name: "task answered without being held",
