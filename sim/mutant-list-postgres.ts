@@ -235,7 +235,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
     edits: [
       edit(COMMANDS, 'const LOCK = `order by ${unindexed("i.iid")} for update of i`;', 'const LOCK = "";'),
     ],
-    cases: "that race|at once, each replaces",
+    test: "src/stores/postgres/commands.test.ts",
   },
   {
     name: "start that takes an ID over",
@@ -247,7 +247,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
         "on conflict (hub, id) do update set execution_id = excluded.execution_id",
       ),
     ],
-    cases: "of 32 callers that start one ID at once, one starts it",
+    test: "src/stores/postgres/commands.test.ts",
   },
   {
     name: "request ID forgotten",
@@ -339,18 +339,6 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
       ),
     ],
     cases: "events and commands that were not taken in go on",
-  },
-  {
-    name: "continue-as-new that keeps old results",
-    guard: "Results are for one generation.",
-    edits: [
-      edit(
-        TURN_STATEMENT,
-        "(up.next_execution is not null and m.run is null)",
-        "(up.next_execution is not null and false)",
-      ),
-    ],
-    cases: "results that were not taken in are gone",
   },
   {
     name: "continue-as-new that keeps timers",
@@ -513,7 +501,7 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
     edits: [
       without(END_RUN, "await answerLeft(transaction, await query(LEFT_OF_PAGE, [hub, after, last]));"),
     ],
-    test: "src/stores/postgres/turns.test.ts",
+    test: "src/stores/postgres/store.test.ts",
   },
   {
     name: "shard claimed while it is owned",
@@ -550,18 +538,6 @@ export const POSTGRES_MUTANTS: readonly Mutant[] = [
       ),
     ],
     test: "src/stores/postgres/leases.test.ts",
-  },
-  {
-    name: "lease renewed after its end",
-    guard: "Who was taken for dead joins again, without shards.",
-    edits: [
-      edit(
-        LEASES,
-        "where hub = $1 and id = $2 and lease_until > clock_timestamp()\n    returning id",
-        "where hub = $1 and id = $2\n    returning id",
-      ),
-    ],
-    cases: "a worker whose lease has ended joins again",
   },
   {
     name: "task answered without being held",

@@ -433,6 +433,14 @@ export const SCENES: readonly Scene[] = [
     lingerMs: 3_000,
   },
   {
+    name: "an activity ends twice, and its instance has gone on in between",
+    workers: 2,
+    divided: true,
+    clients: [client(start("a", [activity(1_000), event]), pass(4_000), raise("a"))],
+    directions: [{ call: "commit a 1.2", fault: "held call", forMs: 500 }],
+    lingerMs: 3_000,
+  },
+  {
     name: "a shard is lost while an instance of it is read",
     workers: 2,
     residents: 1,
