@@ -4,6 +4,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     environment: "node",
+    // The plain one does not say why a test was left out.
+    reporters: ["verbose"],
     include: ["test/chaos/*.chaos.ts"],
     pool: "forks",
     // One fault at a time: each has processes and a server of its own.

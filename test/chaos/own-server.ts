@@ -74,7 +74,9 @@ export class OwnServer implements AsyncDisposable {
   static async start(options: ServerOptions = {}): Promise<OwnServer> {
     const server = new OwnServer(await freePort(), newFolder(), options);
     const wal = options.walFolder === undefined ? [] : ["-X", join(options.walFolder, "wal")];
-    run(server.#programs, "initdb", ["-D", server.#data, ...wal, "-A", "trust", "-U", "postgres"]);
+    // The default from version 18 on.
+    const checks = "--data-checksums";
+    run(server.#programs, "initdb", ["-D", server.#data, ...wal, checks, "-A", "trust", "-U", "postgres"]);
     // Whoever reaches it: it listens to this machine alone unless it is told otherwise.
     appendFileSync(join(server.#data, "pg_hba.conf"), "host all all all trust\n");
     await server.start();

@@ -21,6 +21,9 @@ const REFUSAL_MS = 5000;
 /** Once the faults are off, a live instance that has something to do must have gone on within this time. */
 const IDLE_MS = 10_000;
 
+/** The store sweeps every half a minute; what came after all, when its instance had ended, is gone after two. */
+const SWEPT_MS = 70_000;
+
 /** What waits for somebody who does not come, on purpose: it has nothing to do. */
 const WAITS = "hold";
 
@@ -201,19 +204,23 @@ export class Storm implements AsyncDisposable {
     await this.hub[Symbol.asyncDispose]();
   }
 
-  /** All callers have left: whatever still lives has work to do that nobody does, and rows that are left are forgotten. */
+  /** All callers have left: whatever still lives has work to do that nobody does, and rows that stay are forgotten. */
   async #unsettled(): Promise<readonly string[]> {
-    const look = async (): Promise<readonly string[]> => {
+    const idle = await whatStays(async () => {
       const { instances } = await this.client.list({ runtimeStatus: ["Pending", "Running"], top: 1000 });
-      const idle = instances.filter(({ name }) => name !== WAITS);
-      return [
-        ...idle.map(({ instanceId, runtimeStatus }) => `${instanceId} stays ${runtimeStatus}`),
-        ...(await this.hub.left()).map((rows) => `${rows} is left`),
-      ];
-    };
-    await until(async () => ((await look()).length === 0 ? true : undefined), IDLE_MS).catch(() => {});
-    return look();
+      return instances
+        .filter(({ name }) => name !== WAITS)
+        .map(({ instanceId, runtimeStatus }) => `${instanceId} stays ${runtimeStatus}`);
+    }, IDLE_MS);
+    const left = await whatStays(() => this.hub.left(), SWEPT_MS);
+    return [...idle, ...left.map((rows) => `${rows} is left`)];
   }
+}
+
+/** What is still there after that time; nothing, as soon as nothing is. */
+async function whatStays(look: () => Promise<readonly string[]>, forMs: number): Promise<readonly string[]> {
+  await until(async () => ((await look()).length === 0 ? true : undefined), forMs).catch(() => {});
+  return look();
 }
 
 export function between(least: number, most: number): number {

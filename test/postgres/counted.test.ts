@@ -17,10 +17,10 @@ const step = activity("step", ({ instanceId, executionId, taskId, fencingToken }
   return result;
 });
 const part = orchestration("part", async (ctx) => ctx.callActivity(step));
-const job = orchestration("job", async (ctx, _: { note: number }) => {
+const job = orchestration("job", async (ctx, { note }: { note: number }) => {
   const results = [await ctx.callActivity(step)];
   const noted: unknown[] = [];
-  while (noted.length < NOTES) noted.push(await ctx.waitForExternalEvent("note"));
+  while (noted.length < note) noted.push(await ctx.waitForExternalEvent("note"));
   await ctx.sleep(1);
   const options = { instanceId: `${ctx.instanceId}-part` };
   return { results, noted, part: await ctx.callSubOrchestrator(part, undefined, options) };
@@ -37,13 +37,10 @@ afterEach(async () => {
 
 /** A run of the job "a", with these events. */
 async function run(notes: readonly number[] = [1, 2, 3]): Promise<Accepted> {
-  const { executionId, waitForCompletion } = await hub.client.startNew(job, {
-    instanceId: "a",
-    input: { note: NOTES },
-  });
+  const handle = await hub.client.startNew(job, { instanceId: "a", input: { note: NOTES } });
   for (const note of notes) await hub.client.raiseEvent("a", "note", note);
-  await waitForCompletion();
-  return { instanceId: "a", executionId };
+  await handle.waitForCompletion();
+  return { instanceId: "a", executionId: handle.executionId };
 }
 
 async function problems(accepted: readonly Accepted[], lines = testimonies): Promise<readonly string[]> {
