@@ -435,7 +435,7 @@ export const SCENES: readonly Scene[] = [
   {
     name: "an activity ends twice, and its instance has gone on in between",
     workers: 2,
-    divided: true,
+    sharing: "divided",
     clients: [client(start("a", [activity(1_000), event]), pass(4_000), raise("a"))],
     directions: [{ call: "commit a 1.2", fault: "held call", forMs: 500 }],
     lingerMs: 3_000,

@@ -106,28 +106,11 @@ const RESIDENTS = [1, 2, 50] as const;
 export async function runSchedule(plan: Plan, grounds: Grounds, observer: Observer): Promise<Run> {
   const clock = { nowMs: () => 0 };
   await using ground = await grounds.lay({ now: () => START_MS + clock.nowMs(), ...LEASE });
-  const schedule = new Schedule(plan, { ...ground, store: watched(ground.store, observer) }, observer);
+  const schedule = new Schedule(plan, ground, observer);
   clock.nowMs = () => schedule.nowMs;
   const run = await schedule.run();
   if (run.problems.length === 0) await observer.onEnd(ground.store);
   return run;
-}
-
-/** Whoever looks on sees what is to be purged before it is gone. */
-function watched(store: Store, { onPurge }: Observer): Store {
-  const execute: Store["execute"] = async (commands) => {
-    const purged = commands.filter(({ kind }) => kind === "purge").map(({ instanceId }) => instanceId);
-    if (purged.length > 0) await onPurge(store, purged);
-    return store.execute(commands);
-  };
-  return new Proxy(store, {
-    get: (target, key) => {
-      if (key === "execute") return execute;
-      const member: unknown = Reflect.get(target, key);
-      const bound: unknown = typeof member === "function" ? member.bind(target) : member;
-      return bound;
-    },
-  });
 }
 
 /** What a store that does not serve lets a worker say: no other error is expected, whatever goes wrong around it. */
@@ -198,6 +181,7 @@ class Schedule {
       ground,
       sharing: this.#sharing,
       onEffect: (effect) => this.#onEffect(effect),
+      onPurge: (store, instanceIds) => observer.onPurge(store, instanceIds),
       onCrash: (process) => this.#onCrash(process),
       onProblem: (problem) => this.#problems.push(problem),
     });

@@ -47,6 +47,8 @@ export interface StoreLineParts {
   readonly ground: Ground;
   readonly sharing: Sharing;
   readonly onEffect: (effect: Effect) => void;
+  /** These IDs are about to be purged, if they have ended. */
+  readonly onPurge: (store: Store, instanceIds: readonly string[]) => Promise<void>;
   readonly onCrash: (process: SimProcess) => void;
   /** A process did what it must not do. */
   readonly onProblem: (problem: string) => void;
@@ -259,9 +261,11 @@ export class StoreLine {
   }
 
   #execute(process: SimProcess, commands: readonly Command[]): Promise<readonly CommandAnswer[]> {
-    const { ground, onEffect } = this.#parts;
+    const { ground, onEffect, onPurge } = this.#parts;
     const label = `execute ${commands.map(({ kind, instanceId }) => `${kind} ${instanceId}`).join(", ")}`;
     return this.#call(process, write(label), async () => {
+      const purged = commands.filter(({ kind }) => kind === "purge").map(({ instanceId }) => instanceId);
+      if (purged.length > 0) await onPurge(ground.store, purged);
       const answers = await ground.store.execute(commands);
       for (const [index, command] of commands.entries()) {
         const answer = answers[index];
