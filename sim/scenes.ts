@@ -441,6 +441,21 @@ export const SCENES: readonly Scene[] = [
     lingerMs: 3_000,
   },
   {
+    name: "a timer that was read to be due is handed over when its instance has continued as new",
+    workers: 2,
+    clients: [
+      client(
+        start("a", [timer(1_000, false), event, again, event]),
+        pass(1_500),
+        raise("a"),
+        pass(4_000),
+        raise("a"),
+      ),
+    ],
+    directions: [{ call: "due", of: "worker1", fromMs: 3_000, fault: "held reply", forMs: 2_000 }],
+    lingerMs: 0,
+  },
+  {
     name: "a shard is lost while an instance of it is read",
     workers: 2,
     residents: 1,
