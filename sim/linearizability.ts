@@ -341,11 +341,32 @@ function effectsOn(id: string, calls: readonly Call[], effects: readonly Effect[
       return [];
     }
     const { command, answer } = effect;
-    const isUntold = command.consumes !== undefined || !tellOf.some((call) => isOf(call, effect));
+    // Two clients may share a process: each is told of what he has asked for himself.
+    const isTold = tellOf.some((call) => isOf(call, effect) && writtenBy(call.operation) === command.kind);
+    const isUntold = command.consumes !== undefined || !isTold;
     return command.instanceId === id && isUntold
       ? [{ ...at, apply: (state) => applyAnswer(command, answer, state) }]
       : [];
   });
+}
+
+/** The kind of command that an operation on an ID gives, if it writes. */
+function writtenBy({ do: operation }: Call["operation"]): CommandEffect["command"]["kind"] | undefined {
+  switch (operation) {
+    case "start":
+    case "join":
+    case "restart":
+      return "start";
+    case "raise":
+    case "terminate":
+    case "suspend":
+    case "resume":
+    case "rewind":
+    case "purge":
+      return operation;
+    default:
+      return undefined;
+  }
 }
 
 function applyAnswer(

@@ -1047,11 +1047,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "turn before its start",
     guard: "Events that come before a run's start, as of a scheduled one, wait for it.",
     edits: [
-      edit(
-        RESIDENT,
-        "return this.instance.sequence > 0 || this.inbox.some(startsExecution);",
-        "return true;",
-      ),
+      edit(RESIDENT, "return this.historyEvents > 0 || this.inbox.some(startsExecution);", "return true;"),
     ],
     test: "src/worker/resident.test.ts",
     unseenBySimulation: "a function that has not begun keeps what comes, and is given it at its start",

@@ -96,6 +96,15 @@ test("mail of an earlier generation that comes late does not reach the next one"
   expect(resident.takeInbox()).toEqual([]);
 });
 
+test("a scheduled run that was parked before it began still waits for its start", () => {
+  const resident = new Resident(
+    { ...LOADED, instance: { ...LOADED.instance, sequence: 1 }, chunks: [] },
+    true,
+  );
+  resident.receive(EVENT);
+  expect(resident.isReady()).toBe(false);
+});
+
 test("what comes before its generation's start waits for it, and is taken in after it", () => {
   const resident = new Resident(
     { ...LOADED, instance: { ...LOADED.instance, generation: 2, sequence: 0 } },

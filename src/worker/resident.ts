@@ -124,7 +124,7 @@ export class Resident {
     if (this.busy || this.dead || this.held) return false;
     if (this.missingActivity !== undefined) return true;
     if (this.inbox.length === 0) return false;
-    return this.instance.sequence > 0 || this.inbox.some(startsExecution);
+    return this.historyEvents > 0 || this.inbox.some(startsExecution);
   }
 
   /** Whether this mail did not come with the load already: the mail that asked for the load mostly did. */

@@ -485,7 +485,8 @@ export class Database {
         throw new TypeError(`a transaction ended with ${done}: an error was swallowed in it`);
       return { result, lost: undefined };
     } catch (error) {
-      if (error instanceof DatabaseFault && error.kind === "lost") return { result, lost: error };
+      // Whatever the server says: one that stops itself (PANIC) may find the commit in its log when it recovers.
+      if (error instanceof DatabaseFault) return { result, lost: error };
       throw error;
     }
   }

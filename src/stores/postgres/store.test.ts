@@ -215,6 +215,13 @@ describe.skipIf(postgresUrl === undefined)("the PostgreSQL store", () => {
       expect(await sql("select run, mail from @inst where id = 'x'")).toEqual([["1", "1"]]);
     });
 
+    test("is not carried out again where the server said that it could not flush it", async () => {
+      const { answered, goOn } = await losing(PANIC);
+      goOn();
+      expect(await answered).toMatchObject([{ outcome: "started", run: 1 }, { outcome: "done" }]);
+      expect(await sql("select run, mail from @inst where id = 'x'")).toEqual([["1", "1"]]);
+    });
+
     test("is not carried out again by a process that stood still until its receipt was swept", async () => {
       const { answered, goOn } = await losing();
       vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 51 * 60_000 });
@@ -226,8 +233,8 @@ describe.skipIf(postgresUrl === undefined)("the PostgreSQL store", () => {
     });
 
     /** Commands whose commit happens, unknown to those who wait for it. */
-    async function losing() {
-      const proxy = await loseCommits();
+    async function losing(answer?: Buffer) {
+      const proxy = await loseCommits(answer);
       const url = new URL(storeUrl(schema));
       url.hostname = "127.0.0.1";
       url.port = String(proxy.port);
@@ -344,8 +351,23 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   await expect.poll(holds, { interval: 20, timeout: 10_000 }).toBe(true);
 }
 
-/** A proxy that passes a commit on, loses its answer, and lets nobody in until it may go on. */
-async function loseCommits() {
+/** What a server says that stops itself because it could not flush a commit: it may find it in its log all the same. */
+const PANIC = errorResponse({ S: "PANIC", V: "PANIC", C: "58030", M: "could not flush to disk" });
+
+/** https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-ERRORRESPONSE */
+function errorResponse(fields: Readonly<Record<string, string>>): Buffer {
+  const body = Buffer.from(
+    `${Object.entries(fields)
+      .map(([code, text]) => `${code}${text}\0`)
+      .join("")}\0`,
+  );
+  const head = Buffer.alloc(5, "E");
+  head.writeInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
+}
+
+/** A proxy that passes a commit on, loses its answer or gives another, and lets nobody in until it may go on. */
+async function loseCommits(answer?: Buffer) {
   const target = new URL(postgresUrl ?? "postgres://");
   const sockets = new Set<Socket>();
   let armed = false;
@@ -370,6 +392,10 @@ async function loseCommits() {
     });
     upstream.on("data", (data) => {
       if (!losing) return void client.write(data);
+      if (answer !== undefined) {
+        client.end(answer);
+        sockets.delete(client);
+      }
       for (const socket of sockets) socket.destroy();
       tell();
     });
