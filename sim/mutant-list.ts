@@ -1239,7 +1239,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "timers fired early",
     guard: "A timer fires when it is due.",
-    edits: [edit(TIMER_LOOP, "untilMs: nowMs, limit", "untilMs: nowMs + 100, limit")],
+    edits: [edit(TIMER_LOOP, "untilMs: nowMs,", "untilMs: nowMs + 100,")],
   },
   {
     name: "timers by the worker's clock",

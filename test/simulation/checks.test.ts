@@ -9,7 +9,7 @@ import type { Store, TurnCommit } from "../../src/core/store.js";
 import { holdBackTaskRejections } from "../../src/unhandled-rejections.js";
 
 /** So many schedules are tried before a flaw counts as overlooked. */
-const SEEDS = 300;
+const SEEDS = 1500;
 
 let letRejectionsGo: () => void = () => {};
 
