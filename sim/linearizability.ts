@@ -303,7 +303,7 @@ function isDuring({ calledAt, returnedAt }: Call, { step }: Effect): boolean {
 }
 
 function isOf(call: Call, effect: Effect): boolean {
-  return call.process === effect.process && isDuring(call, effect);
+  return call.process === effect.process && call.client === effect.client && isDuring(call, effect);
 }
 
 // --- what the engine did --------------------------------------------------------------------------------------------
@@ -341,32 +341,11 @@ function effectsOn(id: string, calls: readonly Call[], effects: readonly Effect[
       return [];
     }
     const { command, answer } = effect;
-    // Two clients may share a process: each is told of what he has asked for himself.
-    const isTold = tellOf.some((call) => isOf(call, effect) && writtenBy(call.operation) === command.kind);
-    const isUntold = command.consumes !== undefined || !isTold;
+    const isUntold = command.consumes !== undefined || !tellOf.some((call) => isOf(call, effect));
     return command.instanceId === id && isUntold
       ? [{ ...at, apply: (state) => applyAnswer(command, answer, state) }]
       : [];
   });
-}
-
-/** The kind of command that an operation on an ID gives, if it writes. */
-function writtenBy({ do: operation }: Call["operation"]): CommandEffect["command"]["kind"] | undefined {
-  switch (operation) {
-    case "start":
-    case "join":
-    case "restart":
-      return "start";
-    case "raise":
-    case "terminate":
-    case "suspend":
-    case "resume":
-    case "rewind":
-    case "purge":
-      return operation;
-    default:
-      return undefined;
-  }
 }
 
 function applyAnswer(

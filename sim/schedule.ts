@@ -21,6 +21,8 @@ import { type Operation, perform, type Told, type Workload } from "./workload.js
 export interface Call {
   /** Which process made it. */
   readonly process: string;
+  /** Several clients may share a process. */
+  readonly client: number;
   readonly operation: Operation;
   readonly calledAt: number;
   returnedAt: number;
@@ -306,9 +308,9 @@ class Schedule {
     void keeper.env.sleep(ms).then(() => this.#startWorker());
   }
 
-  #clientOf(process: SimProcess): TaskHubClient {
+  #clientOf(process: SimProcess, n?: number): TaskHubClient {
     const logger = this.#loggerOf(process.name);
-    const store = this.#line.storeOf(process);
+    const store = this.#line.storeOf(process, n);
     return new TaskHubClient({ store, env: process.env, codec: jsonCodec, logger, requester: process.name });
   }
 
@@ -318,11 +320,12 @@ class Schedule {
     const isBeside =
       this.#plan.scene === undefined && stream(this.#plan.seed, `beside ${n}`).below(BESIDE) === 0;
     let process = this.#clientProcess(n, isBeside);
-    let client = this.#clientOf(process);
+    let client = this.#clientOf(process, n);
     for (const operation of operations) {
       await supervisor.env.sleep(this.#random.below(this.#paceMs + 1));
       const call: Call = {
         process: process.name,
+        client: n,
         operation,
         calledAt: this.#scheduler.taken,
         returnedAt: Number.POSITIVE_INFINITY,
@@ -341,7 +344,7 @@ class Schedule {
         isOver = await Promise.race([answered, supervisor.env.sleep(500).then(() => false)]);
         if (isOver || !process.dead) continue;
         process = this.#clientProcess(n, isBeside);
-        client = this.#clientOf(process);
+        client = this.#clientOf(process, n);
         isOver = true;
       }
     }

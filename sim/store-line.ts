@@ -25,6 +25,8 @@ export type Effect = {
    */
   readonly atMs: number;
   readonly process: string;
+  /** Which client's command: several may share a process. */
+  readonly client?: number;
   /** How many steps had been taken by then. */
   readonly step: number;
   /** It arrived a second time: a repeated call, or one whose answer was lost on the way. */
@@ -179,8 +181,8 @@ export class StoreLine {
     ];
   }
 
-  /** The store as a process has it. */
-  storeOf(process: SimProcess): Store {
+  /** The store as a process has it, or one of the clients in it. */
+  storeOf(process: SimProcess, client?: number): Store {
     const { ground } = this.#parts;
     const isAlone = this.#sharing === "one engine";
     const leases = this.#sharing === "divided" ? ground.ownLeases() : ground.leases;
@@ -191,7 +193,7 @@ export class StoreLine {
           isAlone ? this.#joinAlone(process, worker) : leases.join(worker),
         ),
       workers: () => this.#call(process, read("workers"), isAlone ? this.#engines : ground.workers),
-      execute: (commands: readonly Command[]) => this.#execute(process, commands),
+      execute: (commands: readonly Command[]) => this.#execute(process, client, commands),
       commit: (turns: readonly TurnCommit[]) => this.#commit(process, turns),
       leases: isAlone ? undefined : this.#wrap(process, "leases", leases),
       tasks: tasks === undefined ? undefined : this.#wrap(process, "tasks", tasks),
@@ -260,7 +262,11 @@ export class StoreLine {
     });
   }
 
-  #execute(process: SimProcess, commands: readonly Command[]): Promise<readonly CommandAnswer[]> {
+  #execute(
+    process: SimProcess,
+    client: number | undefined,
+    commands: readonly Command[],
+  ): Promise<readonly CommandAnswer[]> {
     const { ground, onEffect, onPurge } = this.#parts;
     const label = `execute ${commands.map(({ kind, instanceId }) => `${kind} ${instanceId}`).join(", ")}`;
     return this.#call(process, write(label), async () => {
@@ -270,7 +276,13 @@ export class StoreLine {
       for (const [index, command] of commands.entries()) {
         const answer = answers[index];
         if (answer !== undefined)
-          onEffect({ kind: "command", ...this.#moment(process, false), command, answer });
+          onEffect({
+            kind: "command",
+            ...this.#moment(process, false),
+            ...(client === undefined ? {} : { client }),
+            command,
+            answer,
+          });
       }
       // Stores may hint at commands that changed nothing, or not: here all do the same, so that all schedules are alike.
       this.#hints = this.#hints.filter(
